@@ -1,0 +1,206 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Where Glance says the bytes of an image are.
+
+Two ways lead to the locations of an image. The locations API, new in Glance
+29 as Images API v2.17, answers services only, so that locations can stay
+hidden from users. Before it, they stood in the image record itself, for
+everyone who could see the image (OSSN-0065 and OSSN-0090 say why that is
+dangerous). The first is tried first, the second when it does not answer.
+"""
+
+import dataclasses
+import typing as ty
+import urllib.parse
+
+import glanceclient.exc
+from keystoneauth1 import exceptions as ks_exc
+from keystoneauth1 import service_token
+from oslo_log import log as logging
+from oslo_utils import uuidutils
+
+import nova.conf
+from nova import context as nova_context
+from nova.image import glance
+from nova import service_auth
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+RBD_PREFIX = 'rbd://'
+
+# No location of a real image comes near this. RBD and pool names end far
+# below it, and nothing longer should be carried into logs.
+MAX_URL_LENGTH = 2048
+
+
+class InvalidLocation(ValueError):
+    """A URL that cannot name an RBD snapshot; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RBDLocation:
+    """What an ``rbd://`` URL names.
+
+    :ivar fsid: of the cluster, as a canonical UUID
+    :ivar pool: name of the pool
+    :ivar image: name of the RBD image
+    :ivar snapshot: name of the snapshot of it
+    """
+
+    fsid: str
+    pool: str
+    image: str
+    snapshot: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Locations:
+    """The locations of one image.
+
+    :ivar urls: in Glance's order, each once
+    :ivar hint: what an operator can do if urls has not what was hoped for,
+        '' if nothing
+    """
+
+    urls: tuple[str, ...]
+    hint: str = ''
+
+
+def parse_rbd_url(url: str) -> RBDLocation:
+    """Take an ``rbd://`` URL apart.
+
+    The form is ``rbd://FSID/POOL/IMAGE/SNAPSHOT``. The writers of such URLs,
+    glance_store and Nova's direct snapshots, quote each part by itself, so it
+    is split first and unquoted then.
+
+    :param url: a location's URL
+    :raises: :class:`InvalidLocation`
+    """
+    if not url.startswith(RBD_PREFIX):
+        raise InvalidLocation('it is no rbd:// URL')
+    if len(url) > MAX_URL_LENGTH:
+        raise InvalidLocation('it is longer than %d characters'
+                              % MAX_URL_LENGTH)
+    quoted = url[len(RBD_PREFIX):].split('/')
+    if len(quoted) != 4:
+        raise InvalidLocation('it has %d parts instead of cluster, pool, '
+                              'image and snapshot' % len(quoted))
+    fsid, pool, image, snapshot = (_unquote(part) for part in quoted)
+    if not uuidutils.is_uuid_like(fsid):
+        raise InvalidLocation('its cluster is no UUID')
+    return RBDLocation(fsid=fsid.lower(), pool=pool, image=image,
+                       snapshot=snapshot)
+
+
+def _unquote(part: str) -> str:
+    try:
+        name = urllib.parse.unquote(part, errors='strict')
+    except UnicodeDecodeError:
+        raise InvalidLocation('a part of it is not UTF-8')
+    if not name:
+        raise InvalidLocation('a part of it is empty')
+    if not name.isprintable():
+        raise InvalidLocation('a part of it has control characters')
+    if name.startswith('-') or name in ('.', '..'):
+        raise InvalidLocation('a part of it is no name')
+    return name
+
+
+def find(service: ty.Any, context: nova_context.RequestContext,
+         image: dict[str, ty.Any]) -> Locations:
+    """Return the locations of an image.
+
+    :param service: the GlanceImageServiceV2 that downloads the image
+    :param context: the user's request context
+    :param image: the image as the user's own ``show`` with locations gave it;
+        whether the user may see it at all was decided there
+    :returns: :class:`Locations`, empty if Glance does not tell
+    """
+    hint = ''
+    # A client bound to one endpoint was made for an image reference that
+    # names its own server. Service credentials go to ours only.
+    if service._client.client is None:
+        try:
+            return Locations(_ask_as_service(context, image['id']))
+        except _NotTold as exc:
+            hint = str(exc)
+    urls = _unique(image.get('locations') or [])
+    if urls:
+        hint = ''
+    elif not hint:
+        hint = ('use Glance 29 or newer, or let it show locations, which '
+                'OSSN-0090 advises against')
+    return Locations(urls, hint)
+
+
+class _NotTold(Exception):
+    """The locations API gave no answer; the message says what would help."""
+
+
+def _ask_as_service(context: nova_context.RequestContext,
+                    image_id: str) -> tuple[str, ...]:
+    """Read the locations with the credentials of ``[service_user]``.
+
+    Three policies of ``fetch_image_location`` are in the field: the service
+    role of the caller (Glance 29, 30), the service role of the service token
+    (31), and the service or admin role of the caller (32, 33). Being the
+    service user and sending its token as service token too meets them all.
+    """
+    group = nova.conf.service_token.SERVICE_USER_GROUP
+    try:
+        credentials = service_auth.get_service_auth_plugin(group)
+    except ks_exc.MissingRequiredOptions as exc:
+        raise _complaint(image_id, 'the [service_user] section of nova.conf '
+                         'is incomplete: %s' % exc)
+    if credentials is None:
+        LOG.debug('No [service_user] credentials to read the locations of '
+                  'image %s with', image_id)
+        raise _NotTold('set up the [service_user] section of nova.conf, with '
+                       'the service and admin roles for its user')
+    # overwrite=False: this context must not become the current one.
+    as_service = nova_context.RequestContext(
+        user_auth_plugin=service_token.ServiceTokenAuthWrapper(
+            user_auth=credentials, service_auth=credentials),
+        global_request_id=context.global_id, overwrite=False)
+    try:
+        found = glance.GlanceClientWrapper().call(
+            as_service, 2, 'get_image_locations', args=(image_id,))
+    except glanceclient.exc.HTTPNotImplemented:
+        LOG.debug('Glance has no locations API (Images API v2.17)')
+        raise _NotTold('')
+    except (glanceclient.exc.HTTPForbidden,
+            glanceclient.exc.HTTPNotFound) as exc:
+        # Glance hides images of other projects from all but admins.
+        raise _complaint(
+            image_id, 'Glance answered %s; give the user of [service_user] '
+            'the roles service and admin in its project' % exc.code)
+    except (glanceclient.exc.HTTPUnauthorized, ks_exc.Unauthorized):
+        raise _complaint(image_id, 'the credentials in the [service_user] '
+                         'section of nova.conf were rejected')
+    except Exception as exc:
+        raise _complaint(image_id, 'asking Glance as [service_user] failed '
+                         'with %s: %s' % (type(exc).__name__, exc))
+    return _unique(found)
+
+
+def _complaint(image_id: str, reason: str) -> _NotTold:
+    LOG.warning('Could not read the locations of image %(image)s with '
+                'service credentials: %(reason)s. Trying what Glance shows '
+                'to users.', {'image': image_id, 'reason': reason})
+    return _NotTold(reason)
+
+
+def _unique(found: ty.Iterable[ty.Mapping[str, ty.Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(
+        entry['url'] for entry in found if entry.get('url')))

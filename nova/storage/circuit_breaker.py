@@ -1,0 +1,100 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Spare callers the wait for a cluster that is known to be unreachable.
+
+Without it every boot pays the connect timeout, or the stall timeout, for as
+long as the cluster is away.
+"""
+
+import collections
+import threading
+import time
+import typing as ty
+
+# The pause before an unreachable cluster is tried again, in seconds. It
+# doubles with each failure in a row. The first is about the time in which a
+# monitor restarts; the last keeps a node of an outage of hours from noticing
+# its end much later than its operator.
+FIRST_PAUSE = 30.0
+LONGEST_PAUSE = 300.0
+
+
+class CircuitBreaker:
+    """Remembers whether the last attempts on one resource failed.
+
+    Closed: everyone may try. Open: nobody may, until the pause is over. Then
+    one caller may try while the others are still refused; its outcome closes
+    the breaker or opens it for twice as long. Safe for use by several native
+    threads or greenthreads.
+
+    :param clock: function returning monotonic seconds, for tests
+    """
+
+    def __init__(self, clock: ty.Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pause = 0.0
+        self._retry_at = 0.0
+        self.reason = ''
+
+    def seconds_to_wait(self) -> float:
+        """Ask for permission to try.
+
+        A caller who gets it while the breaker is open has to report the
+        outcome with :meth:`succeeded` or :meth:`failed`; if it never does,
+        the next caller is let through after another pause.
+
+        :returns: 0.0 when the caller may try now, else the seconds until
+            somebody may
+        """
+        with self._lock:
+            if not self._pause:
+                return 0.0
+            now = self._clock()
+            if now < self._retry_at:
+                return self._retry_at - now
+            self._retry_at = now + self._pause
+            return 0.0
+
+    def failed(self, reason: str) -> None:
+        """Record that the resource could not be reached.
+
+        :param reason: why, for the log of those who are refused
+        """
+        with self._lock:
+            self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
+            self._retry_at = self._clock() + self._pause
+            self.reason = reason
+
+    def succeeded(self) -> None:
+        """Record that the resource answered: everyone may try again."""
+        with self._lock:
+            self._pause = 0.0
+            self.reason = ''
+
+
+_breakers: ty.DefaultDict[ty.Hashable, CircuitBreaker] = (
+    collections.defaultdict(CircuitBreaker))
+
+
+def get(key: ty.Hashable) -> CircuitBreaker:
+    """Return the one breaker of this process for a resource.
+
+    :param key: what names the resource, for a cluster how it is reached
+    """
+    return _breakers[key]
+
+
+def reset() -> None:
+    """Forget every breaker, as a restart of the process does."""
+    _breakers.clear()

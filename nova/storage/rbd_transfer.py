@@ -1,0 +1,454 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Run the export engine as a child process and watch over it.
+
+The engine, :mod:`nova.storage.rbd_export`, copies an RBD snapshot to a file.
+It runs in a process of its own because a thread that hangs inside librbd
+cannot be cancelled, because an abort inside librbd must not end nova-compute,
+and because a child behaves the same whether Nova runs native threads or
+eventlet. It may also run under the distribution's Python when only that one
+has the Ceph bindings.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+import typing as ty
+
+from oslo_log import log as logging
+
+import nova.conf
+from nova.storage import circuit_breaker
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+# Where distributions install python3-rados and python3-rbd.
+SYSTEM_PYTHON = '/usr/bin/python3'
+
+# Seconds that the parent grants the child beyond the child's own timeouts.
+# The child ends itself when it stalls; the parent has to act only when the
+# child cannot, for example because it was stopped by a signal.
+GRACE = 3.0
+
+# Seconds between two progress lines in the log. Downloads that are shorter
+# log their result only.
+LOG_INTERVAL = 60.0
+
+# Child's last words on stderr that are kept for the debug log, in bytes.
+STDERR_TAIL = 4096
+
+# Longest wait for a killed child to disappear, in seconds. Only one that
+# hangs in the kernel, as on a dead NFS server, takes longer.
+REAP_TIMEOUT = 5.0
+
+# The engine's error codes, by who can do something about them.
+LOCAL_CODES = frozenset(['no_space', 'local_file'])
+UNREACHABLE_CODES = frozenset(['connect', 'stalled'])
+
+# Where librados looks first when it is given no path.
+DEFAULT_CEPH_CONF = '/etc/ceph/ceph.conf'
+
+# The fsid of the cluster last asked, by how and with which version of its
+# configuration file it was reached.
+_fsids: dict[tuple[str, str, int], str] = {}
+
+# The interpreter that was seen to have the bindings.
+_python: str | None = None
+
+
+class TransferError(Exception):
+    """A download that did not happen.
+
+    The message is for the operator's log only: it may hold paths and
+    addresses, so it never goes into an instance fault.
+
+    :param code: the engine's word for the cause, see its ``--help``
+    :param message: one sentence, cause and cure
+    :param facts: what the engine reported beside them
+    """
+
+    def __init__(self, code: str, message: str,
+                 facts: dict[str, ty.Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.facts = facts or {}
+
+    @property
+    def local(self) -> bool:
+        """Whether this node's own disk is the cause, not the cluster."""
+        return self.code in LOCAL_CODES
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the cluster did not answer, so no location of it will."""
+        return self.code in UNREACHABLE_CODES
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """How a cluster is reached.
+
+    :ivar user: Ceph client name without ``client.``, '' for librados' default
+    :ivar conf: path of the ceph.conf, '' for librados' search path
+    :ivar connect_timeout: seconds
+    """
+
+    user: str = ''
+    conf: str = ''
+    connect_timeout: int = 5
+
+    @classmethod
+    def of_glance(cls) -> 'Cluster':
+        """Return the cluster that ``[glance]`` names.
+
+        Empty options fall back to those of ``[libvirt]``, as they always
+        have.
+        """
+        return cls(
+            user=CONF.glance.rbd_user or CONF.libvirt.rbd_user or '',
+            conf=(CONF.glance.rbd_ceph_conf or
+                  CONF.libvirt.images_rbd_ceph_conf or ''),
+            connect_timeout=(CONF.glance.rbd_connect_timeout or
+                             CONF.libvirt.rbd_connect_timeout))
+
+    def arguments(self) -> list[str]:
+        """Return the engine's options for this cluster."""
+        arguments = ['--connect-timeout=%d' % self.connect_timeout]
+        if self.user:
+            arguments.append('--id=%s' % self.user)
+        if self.conf:
+            arguments.append('--conf=%s' % self.conf)
+        return arguments
+
+    @property
+    def breaker(self) -> circuit_breaker.CircuitBreaker:
+        """The breaker of this cluster in this process."""
+        return circuit_breaker.get(('rbd', self.user, self.conf))
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """An RBD snapshot."""
+
+    pool: str
+    image: str
+    snapshot: str
+
+    def __str__(self) -> str:
+        return '%s/%s@%s' % (self.pool, self.image, self.snapshot)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a download did.
+
+    :ivar size: bytes of the image
+    :ivar data_bytes: bytes of it that were written; the rest are holes
+    :ivar seconds: from the start of the child to its end
+    :ivar digest: 'algorithm:hex' if one was asked for, else None
+    :ivar fsid: of the cluster that was read
+    """
+
+    size: int
+    data_bytes: int
+    seconds: float
+    digest: str | None
+    fsid: str
+
+
+def export(source: Source, dst_path: str, cluster: Cluster | None = None,
+           size: int | None = None, digest: str | None = None,
+           fsid: str | None = None) -> Result:
+    """Copy an RBD snapshot to a file that appears whole or not at all.
+
+    :param source: the snapshot to read
+    :param dst_path: path of the file; an existing regular file is replaced
+    :param cluster: how to reach the cluster, by default as ``[glance]`` says
+    :param size: bytes that the image must have, None if not known
+    :param digest: 'algorithm:hex' to verify, None to verify nothing
+    :param fsid: the cluster must have this fsid, None for any
+    :returns: a :class:`Result`
+    :raises: :class:`TransferError`; nothing is left at dst_path then that was
+        not there before
+    """
+    cluster = cluster or Cluster.of_glance()
+    arguments = cluster.arguments() + [
+        '--stall-timeout=%d' % CONF.glance.rbd_download_stall_timeout]
+    if CONF.glance.rbd_download_inflight:
+        arguments.append(
+            '--inflight=%d' % CONF.glance.rbd_download_inflight)
+    if CONF.glance.rbd_download_max_rate:
+        arguments.append(
+            '--max-rate=%d' % CONF.glance.rbd_download_max_rate)
+    if CONF.glance.rbd_read_from_replica != 'default':
+        arguments.append(
+            '--read-from-replica=%s' % CONF.glance.rbd_read_from_replica)
+    if size is not None:
+        arguments.append('--size=%d' % size)
+    if digest:
+        arguments.append('--digest=%s' % digest)
+    if fsid:
+        arguments.append('--fsid=%s' % fsid)
+    # With '=' no name can be taken for an option, and after '--' no path.
+    arguments += ['--pool=%s' % source.pool, '--image=%s' % source.image,
+                  '--snap=%s' % source.snapshot, '--', dst_path]
+
+    started = time.monotonic()
+    final = _attempt(cluster, arguments,
+                     patience=CONF.glance.rbd_download_stall_timeout,
+                     subject=str(source))
+    return Result(size=final['bytes'], data_bytes=final['data_bytes'],
+                  seconds=time.monotonic() - started,
+                  digest=final.get('digest'), fsid=final['fsid'])
+
+
+def probe(cluster: Cluster | None = None) -> str:
+    """Connect to a cluster and return its fsid.
+
+    :param cluster: how to reach it, by default as ``[glance]`` says
+    :raises: :class:`TransferError`
+    """
+    cluster = cluster or Cluster.of_glance()
+    final = _attempt(cluster, cluster.arguments() + ['--probe'],
+                     patience=cluster.connect_timeout, subject='the cluster')
+    return final['fsid']
+
+
+def fsid(cluster: Cluster | None = None) -> str:
+    """Return the fsid of a cluster, asking it only if that may have changed.
+
+    The engine compares the fsid again on the connection that it reads from,
+    so an answer that is out of date refuses too much, never too little.
+
+    :param cluster: how to reach it, by default as ``[glance]`` says
+    :raises: :class:`TransferError`
+    """
+    cluster = cluster or Cluster.of_glance()
+    try:
+        version = os.stat(cluster.conf or DEFAULT_CEPH_CONF).st_mtime_ns
+    except OSError:
+        version = 0
+    key = (cluster.user, cluster.conf, version)
+    if key not in _fsids:
+        answer = probe(cluster)
+        _fsids.clear()
+        _fsids[key] = answer
+    return _fsids[key]
+
+
+def engine_path() -> str:
+    """Return the path by which the engine is run, a file or a package."""
+    base = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        'rbd_export')
+    return base if os.path.isdir(base) else base + '.py'
+
+
+def _attempt(cluster: Cluster, arguments: list[str], patience: float,
+             subject: str) -> dict[str, ty.Any]:
+    """Run the engine unless the cluster is known to be away."""
+    wait = cluster.breaker.seconds_to_wait()
+    if wait:
+        raise TransferError(
+            'connect', 'the cluster did not answer a moment ago (%s) and is '
+            'not tried again for %d s' % (cluster.breaker.reason, wait + 1))
+    try:
+        final = _run(arguments, patience + cluster.connect_timeout + GRACE,
+                     subject)
+    except TransferError as exc:
+        if exc.code == 'wrong_cluster':
+            _fsids.clear()
+        if exc.unreachable:
+            cluster.breaker.failed(str(exc))
+        elif exc.code != 'bindings':
+            # Any other refusal is an answer.
+            cluster.breaker.succeeded()
+        raise
+    cluster.breaker.succeeded()
+    return final
+
+
+def _run(arguments: list[str], patience: float,
+         subject: str) -> dict[str, ty.Any]:
+    """Run the engine with the first Python that has the bindings."""
+    global _python
+
+    pythons = [_python] if _python else []
+    pythons += [python for python in (sys.executable, SYSTEM_PYTHON)
+                if python and python != _python]
+    missing = None
+    for python in pythons:
+        try:
+            final = _Child(python, arguments, patience, subject).run()
+        except TransferError as exc:
+            if exc.code != 'bindings':
+                _python = python
+                raise
+            missing = exc
+        else:
+            _python = python
+            return final
+    raise TransferError(
+        'bindings', 'no Python on this host has the Ceph bindings (tried '
+        '%s); install the packages python3-rados and python3-rbd'
+        % ', '.join(pythons)) from missing
+
+
+class _Child:
+    """One run of the engine.
+
+    :param python: interpreter to run it with
+    :param arguments: its command line
+    :param patience: seconds without a sign of life before it is killed
+    :param subject: what it works on, for the log
+    """
+
+    def __init__(self, python: str, arguments: list[str], patience: float,
+                 subject: str) -> None:
+        self._python = python
+        # -I keeps the environment and the user's directories from changing
+        # what the child imports.
+        self._command = [python, '-I', engine_path(), '--json'] + arguments
+        self._patience = patience
+        self._subject = subject
+        self._final: dict[str, ty.Any] | None = None
+        self._rest = b''
+        self._stderr: ty.Deque[bytes] = collections.deque(maxlen=8)
+        self._started = self._heard = self._logged = time.monotonic()
+
+    def run(self) -> dict[str, ty.Any]:
+        LOG.debug('Starting the RBD export engine: %s', self._command)
+        try:
+            process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                close_fds=True, cwd='/')
+        except OSError as exc:
+            # No interpreter at this path is as good as one without bindings.
+            raise TransferError('bindings', 'cannot run %s: %s'
+                                % (self._python, exc))
+        finished = False
+        try:
+            finished = self._watch(process)
+        finally:
+            # Also when this thread of execution is being torn down.
+            status = self._end(process, GRACE if finished else 0)
+        self._log_stderr()
+        if not finished:
+            raise TransferError(
+                'stalled', 'the export process gave no sign of life for '
+                '%d s and was killed' % self._patience)
+        if self._final is None:
+            raise TransferError(
+                'unexpected', 'the export process ended with status %s and '
+                'no result' % status)
+        if self._final['event'] == 'result' and status == 0:
+            return self._final
+        raise TransferError(self._final.get('code', 'unexpected'),
+                            self._final.get('message', 'no message'),
+                            self._final)
+
+    def _watch(self, process: subprocess.Popen) -> bool:
+        """Read what the child says until it has closed its output.
+
+        :returns: False if it stalled
+        """
+        # Both kinds of selector exist under eventlet too, where they are
+        # replaced by ones that yield to the hub.
+        with selectors.DefaultSelector() as selector:
+            handlers = {process.stdout: self._take_events,
+                        process.stderr: self._take_stderr}
+            for pipe in handlers:
+                os.set_blocking(pipe.fileno(), False)
+                selector.register(pipe, selectors.EVENT_READ)
+            while handlers:
+                left = self._heard + self._patience - time.monotonic()
+                if left <= 0:
+                    return False
+                for key, _events in selector.select(left):
+                    try:
+                        data = os.read(key.fd, 65536)
+                    except BlockingIOError:
+                        continue
+                    if data:
+                        handlers[key.fileobj](data)
+                    else:
+                        selector.unregister(key.fileobj)
+                        del handlers[key.fileobj]
+        return True
+
+    def _take_events(self, data: bytes) -> None:
+        # The child counts the time since its last byte itself and says so.
+        # Here only silence counts, as of a process that was stopped.
+        self._heard = time.monotonic()
+        lines = (self._rest + data).split(b'\n')
+        self._rest = lines.pop()
+        for line in lines:
+            try:
+                event = json.loads(line)
+                kind = event['event']
+            except (ValueError, KeyError, TypeError):
+                self._take_stderr(line)
+                continue
+            if kind == 'progress':
+                self._log_progress(event)
+            else:
+                self._final = event
+
+    def _log_progress(self, event: dict[str, ty.Any]) -> None:
+        now = time.monotonic()
+        if now - self._logged >= LOG_INTERVAL:
+            self._logged = now
+            LOG.info('Reading %(subject)s from RBD: %(done)d of %(total)d '
+                     'MiB after %(seconds)d s',
+                     {'subject': self._subject,
+                      'done': event['bytes'] >> 20,
+                      'total': event['total'] >> 20,
+                      'seconds': now - self._started})
+
+    def _take_stderr(self, data: bytes) -> None:
+        self._stderr.append(data[-STDERR_TAIL:])
+
+    def _log_stderr(self) -> None:
+        tail = b''.join(self._stderr)[-STDERR_TAIL:]
+        if tail:
+            LOG.debug('The RBD export engine wrote: %s',
+                      tail.decode('utf-8', 'replace').strip())
+
+    @staticmethod
+    def _end(process: subprocess.Popen, grace: float) -> int | None:
+        """Make sure that the child is gone and its pipes are closed.
+
+        :param grace: seconds that it has to end by itself
+        :returns: its exit status, None if it hangs in the kernel
+        """
+        try:
+            try:
+                return process.wait(grace)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            return process.wait(REAP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            LOG.error('The RBD export process %d cannot be killed, it hangs '
+                      'in the kernel; see what blocks the file system of '
+                      'the image cache.', process.pid)
+            return None
+        finally:
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
