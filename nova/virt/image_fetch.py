@@ -1,0 +1,212 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Fetch each image into the shared cache once, and clear up after crashes.
+
+A server's build and a request to precache may want the same image at the same
+time, in several processes, and on several hosts if they share the instances
+path. All of them go through :func:`fetch_once`.
+"""
+
+import contextlib
+import functools
+import os
+import re
+import time
+import typing as ty
+
+from oslo_concurrency import lockutils
+from oslo_log import log as logging
+from oslo_utils import fileutils
+
+import nova.conf
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+# The prefix of the files of Nova's locks, see nova.utils.synchronized. The
+# image backends hold a lock with the name of the cache file around a fetch.
+LOCK_PREFIX = 'nova-'
+
+# Ours needs a name of its own: theirs covers other work too, and one thread
+# cannot take a lock twice.
+LOCK_NAME = 'fetch-'
+
+# Cache files are named by the SHA-1 of the image id, see
+# nova.virt.imagecache.get_cache_fname.
+CACHE_NAME = re.compile(r'[0-9a-f]{40}\Z')
+
+# Files that are written on the way to a cache file: by images.fetch_to_raw,
+# and by the export engine on a file system that cannot make nameless files.
+LEFTOVER_NAME = re.compile(
+    r'\.?([0-9a-f]{40})(\.part|\.converted)?(\.[0-9A-Za-z_]+\.rbd-export)?\Z')
+
+
+def fetch_once(staged: bool = False) -> ty.Callable:
+    """Make a function fetch an image into the cache only if it is missing.
+
+    The decorated function is called as ``(context, image_href, path,
+    trusted_certs=None)``. If path is a file of the image cache it runs under
+    a lock that is shared by all hosts of a shared instances path and that is
+    freed when its holder dies. Whoever waited finds the file and returns.
+    Other paths are none of our business and are passed through.
+
+    :param staged: whether the function writes to path itself, so that it is
+        to be given another one that is renamed afterwards
+    """
+    def decorator(fetch: ty.Callable) -> ty.Callable:
+        @functools.wraps(fetch)
+        def wrapper(context, image_href, path, *args, **kwargs):
+            if not _is_cache_file(path):
+                return fetch(context, image_href, path, *args, **kwargs)
+            with _lock(os.path.basename(path)):
+                if os.path.exists(path):
+                    LOG.debug('Image %s was fetched by someone else '
+                              'meanwhile', image_href)
+                    return None
+                if not staged:
+                    fetch(context, image_href, path, *args, **kwargs)
+                else:
+                    part = path + '.part'
+                    with fileutils.remove_path_on_error(part):
+                        fetch(context, image_href, part, *args, **kwargs)
+                        os.rename(part, path)
+                _make_durable(path)
+            return None
+        return wrapper
+    return decorator
+
+
+def reclaim_leftovers(base_dir: str, lock_path: str) -> None:
+    """Remove what fetches that were cut off left in the image cache.
+
+    A file is left over if nobody holds the locks under which such files are
+    written. The lock files of images that are gone are removed as well.
+
+    :param base_dir: directory of the image cache
+    :param lock_path: directory of the locks
+    """
+    for entry in sorted(os.listdir(base_dir)):
+        match = LEFTOVER_NAME.match(entry)
+        if match is None or match.group(1) == entry:
+            continue
+        with _try_lock(match.group(1), lock_path) as owned:
+            if owned:
+                _remove_leftover(os.path.join(base_dir, entry))
+    if not os.path.isdir(lock_path):
+        return
+    for entry in os.listdir(lock_path):
+        name = entry.removeprefix(LOCK_PREFIX + LOCK_NAME)
+        if (name == entry or not CACHE_NAME.match(name) or
+                os.path.exists(os.path.join(base_dir, name))):
+            continue
+        with _try_lock(name, lock_path) as owned:
+            if owned:
+                fileutils.delete_if_exists(os.path.join(lock_path, entry))
+
+
+def _remove_leftover(path: str) -> None:
+    try:
+        size = os.stat(path).st_blocks * 512
+        os.unlink(path)
+    except FileNotFoundError:
+        # Its writer has just finished.
+        return
+    except OSError as exc:
+        LOG.error('Could not remove %(path)s, left by an interrupted '
+                  'download: %(reason)s', {'path': path, 'reason': exc})
+    else:
+        LOG.info('Removed %(path)s, left by an interrupted download, and '
+                 'freed %(size)d bytes', {'path': path, 'size': size})
+
+
+def _is_cache_file(path: str) -> bool:
+    directory, name = os.path.split(path)
+    return bool(CACHE_NAME.match(name)) and directory == os.path.join(
+        CONF.instances_path, CONF.image_cache.subdirectory_name)
+
+
+def _lock_path() -> str:
+    # Beside the cache on the same, possibly shared, file system: where the
+    # image backends keep theirs.
+    return os.path.join(CONF.instances_path, 'locks')
+
+
+@contextlib.contextmanager
+def _lock(name: str) -> ty.Iterator[None]:
+    """Hold the lock of a cache file, waiting for it as long as it takes.
+
+    The wait is as long as the other's download, which has its own timeouts.
+    """
+    started = time.monotonic()
+    while True:
+        with lockutils.lock(LOCK_NAME + name, lock_file_prefix=LOCK_PREFIX,
+                            external=True, lock_path=_lock_path()) as lock:
+            # The file may have been reclaimed while we waited for it. A lock
+            # on a file without a name keeps nobody out.
+            if not _is_current(lock):
+                continue
+            waited = time.monotonic() - started
+            if waited > 1:
+                LOG.info('Waited %(seconds).1f s for another download into '
+                         'cache file %(name)s',
+                         {'seconds': waited, 'name': name})
+            yield
+            return
+
+
+@contextlib.contextmanager
+def _try_lock(name: str, lock_path: str) -> ty.Iterator[bool]:
+    """Hold the fetch lock and the image backend's lock if both are free."""
+    with contextlib.ExitStack() as stack:
+        owned = True
+        for lock_name in (LOCK_NAME + name, name):
+            try:
+                lock = stack.enter_context(lockutils.lock(
+                    lock_name, lock_file_prefix=LOCK_PREFIX, external=True,
+                    lock_path=lock_path, blocking=False))
+            except lockutils.AcquireLockFailedException:
+                owned = False
+                break
+            owned = owned and _is_current(lock)
+        yield owned
+
+
+def _is_current(lock: ty.Any) -> bool:
+    """Whether the file of a lock is still the one that has its name."""
+    lockfile = getattr(lock, 'lockfile', None)
+    if lockfile is None:
+        # External locks are disabled, or replaced in a unit test.
+        return True
+    try:
+        return os.path.samestat(os.fstat(lockfile.fileno()),
+                                os.stat(lock.path))
+    except FileNotFoundError:
+        return False
+
+
+def _make_durable(path: str) -> None:
+    """Put a finished cache file and its name on stable storage.
+
+    A host that loses power must not find a corrupt backing file later. The
+    fetch may have converted or renamed what had been synced before.
+    """
+    for name in (path, os.path.dirname(path)):
+        try:
+            descriptor = os.open(name, os.O_RDONLY)
+        except OSError:
+            # A fetch that a unit test replaced makes no file.
+            continue
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
