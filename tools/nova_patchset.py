@@ -46,6 +46,7 @@ from patch_queue import DirtyTree
 from patch_queue import Patchset
 from patch_queue import PatchsetError
 from patch_queue import Reader
+from patch_queue import split_lines
 from source_tree import Tree
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
@@ -187,8 +188,8 @@ def _git_diff(path: str, change: Change) -> ty.Tuple[bytes, int, int]:
         ' 100644' if change.old is not None else ''))
     diff = list(difflib.diff_bytes(
         difflib.unified_diff,
-        (change.old or b'').splitlines(keepends=True),
-        change.new.splitlines(keepends=True),
+        split_lines(change.old or b''),
+        split_lines(change.new),
         b'/dev/null' if change.old is None else b'a/' + path.encode(),
         b'b/' + path.encode()))
     added = sum(line.startswith(b'+') for line in diff[2:])

@@ -47,6 +47,11 @@ class DirtyTree(PatchsetError):
     code = DIRTY
 
 
+def split_lines(data: bytes) -> ty.List[bytes]:
+    """The lines as git and patch see them; splitlines() ends one at \\r too."""
+    return re.findall(rb'[^\n]*\n|[^\n]+', data)
+
+
 class Pin(ty.NamedTuple):
     """What patches/upstream.ini says: the release the change is made for."""
 
@@ -133,7 +138,7 @@ def parse_patch(name: str, text: bytes) -> Patch:
     def wrong(what: str) -> PatchsetError:
         return PatchsetError('patches/%s: %s' % (name, what))
 
-    lines = text.splitlines(keepends=True)
+    lines = split_lines(text)
     files: ty.Dict[str, ty.List[Hunk]] = {}
     header: ty.List[bytes] = []
     path, at = '', 0
@@ -227,7 +232,7 @@ def apply_hunks(data: bytes, hunks: ty.List[Hunk], what: str,
         may stand elsewhere, if it matches in one place only
     :raises PatchsetError: if a hunk does not match
     """
-    lines = data.splitlines(keepends=True)
+    lines = split_lines(data)
     done: ty.List[bytes] = []
     used = shift = 0
     for number, hunk in enumerate(hunks, 1):

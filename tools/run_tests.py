@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Run our tests with stestr and count what came of them.
+
+Suites, each a run of stestr of its own:
+
+  unit-threading, unit-eventlet              the unit tests in both modes of
+                                             Nova's concurrency, side by side
+  tools                                      the tests of tools/
+  functional-threading, functional-eventlet  with real Ceph, Keystone, Glance
+
+Without a name: all but the functional ones. "functional" and "unit" stand
+for both modes, "all" for everything. Run it with the python of the
+environment that "pip install -e ." and test-requirements.txt went into;
+functional tests also want the Ceph bindings there (link_ceph_bindings.py)
+and the service environment (see the functional fixtures).
+
+Prints the traceback of each failed test, a table of the suites, and as its
+last line "N passed, N failed, N skipped". Exit status 0 if nothing failed,
+1 if something did, 130 when interrupted. Output is also kept in
+build/test-results/SUITE/log.
+"""
+
+import argparse
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+import typing as ty
+
+import subunit
+import testtools
+
+CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = CHECKOUT / 'build' / 'test-results'
+
+THREADING = {'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'}
+# Upstream's unit tests are held to the same: a leaked greenlet is a failure.
+EVENTLET = {'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'false',
+            'NOVA_RAISE_ON_GREENLET_LEAK': 'true'}
+SUITES = {
+    'unit-threading': dict(THREADING, NOVA_RBD_SUITE='unit'),
+    'unit-eventlet': dict(EVENTLET, NOVA_RBD_SUITE='unit'),
+    'tools': {'NOVA_RBD_SUITE': 'tools'},
+    'functional-threading': dict(THREADING, NOVA_RBD_SUITE='functional'),
+    'functional-eventlet': dict(EVENTLET, NOVA_RBD_SUITE='functional'),
+}
+GROUPS = {
+    'all': list(SUITES),
+    'unit': ['unit-threading', 'unit-eventlet'],
+    'functional': ['functional-threading', 'functional-eventlet'],
+}
+# Suites of one row run at the same time.
+ROWS = [['unit-threading', 'unit-eventlet'], ['tools'],
+        ['functional-threading'], ['functional-eventlet']]
+OUTCOMES = {'success': 'passed', 'xfail': 'passed', 'skip': 'skipped'}
+
+
+class Suite(threading.Thread):
+    """One run of stestr and what came of its tests.
+
+    :param name: a key of SUITES
+    :param options: what the command line says
+    :param pattern: regular expression for test ids, or None
+    """
+
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
+        super().__init__(name=name)
+        self.options = options
+        self.counts = {'passed': 0, 'failed': 0, 'skipped': 0}
+        self.seconds = 0.0
+        self.process: ty.Optional[subprocess.Popen] = None
+        self.strict = (options.fail_skipped and
+                       name.startswith('functional'))
+        self.folder = RESULTS / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = open(self.folder / 'log', 'w', encoding='utf-8')
+
+    def run(self) -> None:
+        began = time.monotonic()
+        command = [sys.executable, '-m', 'stestr', '--repo-url',
+                   str(self.folder), 'run', '--serial', '--subunit']
+        if self.options.filter:
+            command.append(self.options.filter)
+        limit = '600' if self.name.startswith('functional') else '60'
+        environment = dict(os.environ, OS_STDOUT_CAPTURE='1',
+                           OS_STDERR_CAPTURE='1', **SUITES[self.name])
+        environment.setdefault('OS_TEST_TIMEOUT', limit)
+        with open(self.folder / 'stderr', 'w+') as errors:
+            # A group of its own, so that stopping it reaches the workers.
+            self.process = subprocess.Popen(
+                command, cwd=CHECKOUT, env=environment, stderr=errors,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                start_new_session=True)
+            results = testtools.StreamToDict(self._finished)
+            results.startTestRun()
+            subunit.ByteStreamToStreamResult(
+                self.process.stdout, non_subunit_name='stestr').run(results)
+            results.stopTestRun()
+            status = self.process.wait()
+            errors.seek(0)
+            said = errors.read().strip()
+        self.seconds = time.monotonic() - began
+        if said:
+            self.log.write(said + '\n')
+        # stestr says so when a test failed; if none did, stestr itself, the
+        # import of a module or a worker did, and that must not pass.
+        if (status and not self.counts['failed'] or
+                not sum(self.counts.values()) and not self.options.filter):
+            self.counts['failed'] += 1
+            self._say('%s: FAILED: stestr ended with status %d%s' % (
+                self.name, status, ' and ran no test' if not status else ''),
+                said[-4000:])
+        self.log.close()
+
+    def stop(self, number: int) -> None:
+        """Pass a signal on to stestr and its workers."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+    def _finished(self, test: ty.Dict[str, ty.Any]) -> None:
+        details = '\n'.join(
+            content.as_text() for name, content in test['details'].items()
+            if content.content_type.type == 'text').strip()
+        if test['status'] in ('exists', 'unknown'):
+            if details:
+                self.log.write(details + '\n')
+            return
+        outcome = OUTCOMES.get(test['status'], 'failed')
+        if outcome == 'skipped' and self.strict:
+            outcome = 'failed'
+        self.counts[outcome] += 1
+        first, last = test['timestamps']
+        took = (last - first).total_seconds() if first and last else 0.0
+        line = '%s: %s %s (%.1f s)' % (
+            self.name, outcome.upper() if outcome == 'failed' else outcome,
+            test['id'], took)
+        if test['status'] == 'inprogress':
+            details += '\nThe worker ended before the test did.'
+        if outcome == 'failed':
+            self._say(line, details)
+        elif outcome == 'skipped' or self.options.verbose or (
+                self.name.startswith('functional')):
+            self._say(line + (': %s' % details.splitlines()[0]
+                              if details and outcome == 'skipped' else ''))
+        else:
+            self.log.write(line + '\n')
+
+    def _say(self, *texts: str) -> None:
+        text = '\n'.join(texts) + '\n'
+        self.log.write(text)
+        # One write, since two suites run at a time.
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def run_suites(suites: ty.List[Suite]) -> None:
+    """Run the suites, those of one row of ROWS at the same time.
+
+    :raises KeyboardInterrupt: after all of it was stopped
+    """
+    for row in ROWS:
+        running = [suite for suite in suites if suite.name in row]
+        try:
+            for suite in running:
+                suite.start()
+            for suite in running:
+                suite.join()
+        except KeyboardInterrupt:
+            # As from a terminal first: fixtures then stop what they started.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+                for suite in running:
+                    suite.stop(number)
+                for suite in running:
+                    if suite.is_alive():
+                        suite.join(20)
+            raise
+
+
+def parse_arguments(argv: ty.Optional[ty.List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('suites', nargs='*', metavar='SUITE',
+                        choices=[[], *SUITES, *GROUPS],
+                        help='which to run (default: unit tools)')
+    parser.add_argument('--filter', metavar='REGEX',
+                        help='only tests whose id matches')
+    parser.add_argument('--fail-skipped', action='store_true',
+                        help='count a skipped functional test as failed')
+    parser.add_argument('-v', '--verbose', action='store_true',
+                        help='name each test as it ends (functional tests '
+                        'are always named)')
+    args = parser.parse_args(argv)
+    args.suites = [name for given in args.suites or ['unit', 'tools']
+                   for name in GROUPS.get(given, [given])]
+    return args
+
+
+def main(argv: ty.Optional[ty.List[str]] = None) -> int:
+    """Run the tests; see the module's text for what is returned."""
+    args = parse_arguments(argv)
+    # A plain kill must stop the suites just as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    suites = [Suite(name, args) for name in SUITES if name in args.suites]
+    try:
+        run_suites(suites)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return 130
+    print('\n%-22s %7s %7s %7s %8s' % ('suite', 'passed', 'failed',
+                                       'skipped', 'seconds'))
+    for suite in suites:
+        print('%-22s %7d %7d %7d %8.1f' % (
+            suite.name, *suite.counts.values(), suite.seconds))
+    total = [sum(suite.counts[key] for suite in suites)
+             for key in ('passed', 'failed', 'skipped')]
+    print('%d passed, %d failed, %d skipped' % tuple(total))
+    return 1 if total[1] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
