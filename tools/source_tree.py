@@ -110,15 +110,15 @@ class Tree:
 
         :raises OSError: as the file system says; the tree is as before
         """
-        made = self._stage(changes, version)
         try:
-            for folder in made:
+            for folder in self._stage(changes, version):
                 (self.root / folder).mkdir(exist_ok=True)
                 _own_like(self.root / folder, (self.root / folder).parent)
             for path in changes:
                 os.replace(self.record / 'new' / path, self.root / path)
         except BaseException:
-            self.restore(keep_changed=False)
+            if self.record.exists():
+                self.restore(keep_changed=False)
             raise
         shutil.rmtree(self.record / 'new')
 
