@@ -48,7 +48,7 @@ class DirtyTree(PatchsetError):
 
 
 def split_lines(data: bytes) -> ty.List[bytes]:
-    """The lines as git and patch see them; splitlines() ends one at \\r too."""
+    """Lines as git and patch see them; splitlines() ends one at \\r too."""
     return re.findall(rb'[^\n]*\n|[^\n]+', data)
 
 

@@ -11,22 +11,19 @@
 # under the License.
 
 import pathlib
-import shutil
 
 import ddt
 import fixtures
 import testtools
 
 import patch_queue
+import small_checkout
+from small_checkout import AFTER
+from small_checkout import BEFORE
+from small_checkout import FILES
+from small_checkout import HEADER
+from small_checkout import HUNK
 import upstream_wheel
-
-CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-
-HEADER = b'Subject: Count further\n\nFour comes after three.\n\n'
-FILES = b'--- a/nova/x.py\n+++ b/nova/x.py\n'
-HUNK = b'@@ -1,3 +1,4 @@\n one\n two\n+more\n three\n'
-BEFORE = b'one\ntwo\nthree\n'
-AFTER = b'one\ntwo\nmore\nthree\n'
 
 
 def hunks(text, path='nova/x.py'):
@@ -170,29 +167,6 @@ class ApplyHunksTest(testtools.TestCase):
             b'one\n\ntwo\n', b'@@ -1,3 +1,4 @@\n one\n\n+more\n two\n'))
 
 
-class Checkout:
-    """A small checkout in a temporary directory."""
-
-    def __init__(self, root, replacements='', scripts='', patches=None,
-                 modules=None):
-        self.root = root
-        (root / 'patches').mkdir(parents=True)
-        (root / 'nova').mkdir()
-        (root / 'patches' / 'upstream.ini').write_text(
-            '[upstream]\nrelease = 34.0.0\nsha256 = 00\nrevision = 7\n'
-            '[replacements]\n%s\n[scripts]\n%s\n' % (replacements, scripts))
-        patches = {'a.patch': HEADER + FILES + HUNK} if (
-            patches is None) else patches
-        for name, text in patches.items():
-            (root / 'patches' / name).write_bytes(text)
-        (root / 'patches' / 'series').write_text(
-            '# in order\n' + '\n'.join(patches) + '\n')
-        for path, text in (modules or {}).items():
-            full = root / path
-            full.parent.mkdir(parents=True, exist_ok=True)
-            full.write_bytes(text)
-
-
 class PatchsetTest(testtools.TestCase):
 
     def setUp(self):
@@ -200,7 +174,7 @@ class PatchsetTest(testtools.TestCase):
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
     def load(self, **kwargs):
-        Checkout(self.root, **kwargs)
+        small_checkout.make(self.root, **kwargs)
         return patch_queue.Patchset(self.root)
 
     def refuse(self, *said, **kwargs):
@@ -286,7 +260,7 @@ class PatchsetTest(testtools.TestCase):
         self.assertEqual(['nova/y.py'], list(patchset.modules))
 
     def test_without_tests(self):
-        Checkout(self.root, modules={'nova/y.py': b'',
+        small_checkout.make(self.root, modules={'nova/y.py': b'',
                                      'nova/tests/unit/test_y.py': b''})
         for tests, count in ((True, 2), (False, 1)):
             patchset = patch_queue.Patchset(self.root, tests=tests)
@@ -351,14 +325,14 @@ class OurQueueTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.patchset = patch_queue.Patchset(CHECKOUT)
+        self.patchset = patch_queue.Patchset(small_checkout.CHECKOUT)
 
     def test_it_stays_small(self):
         changed = {p.name: p.changed for p in self.patchset.patches}
         self.assertLessEqual(sum(changed.values()), 30, changed)
 
     def test_it_fits_the_pinned_release(self):
-        wheel = upstream_wheel.Wheel(CHECKOUT)
+        wheel = upstream_wheel.Wheel(small_checkout.CHECKOUT)
         changes = self.patchset.plan(wheel.read, exact=True)
         # Broken by a patch, a file may still be a text that patches well.
         for path, change in changes.items():
@@ -383,7 +357,7 @@ class OurQueueTest(testtools.TestCase):
         # So the test above can fail at all.
         if not self.patchset.patches:
             self.skipTest('the queue is empty')
-        wheel = upstream_wheel.Wheel(CHECKOUT)
+        wheel = upstream_wheel.Wheel(small_checkout.CHECKOUT)
         path = list(self.patchset.patches[0].files)[0]
         exc = self.assertRaises(
             patch_queue.PatchsetError, self.patchset.plan,
@@ -391,77 +365,3 @@ class OurQueueTest(testtools.TestCase):
             True)
         self.assertIn(path, str(exc))
         self.assertIn('refresh', str(exc))
-
-
-class UpstreamWheelTest(testtools.TestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        Checkout(self.root)
-        self.pin = patch_queue.read_pin(CHECKOUT)
-        shutil.copy(CHECKOUT / 'patches' / 'upstream.ini',
-                    self.root / 'patches' / 'upstream.ini')
-        self.cached = self.root / 'build' / 'upstream' / self.pin.wheel
-
-    def cache(self):
-        real = upstream_wheel.Wheel(CHECKOUT).path
-        self.cached.parent.mkdir(parents=True)
-        shutil.copy(real, self.cached)
-
-    def no_network(self):
-        self.useFixture(fixtures.EnvironmentVariable('PIP_NO_INDEX', '1'))
-        self.useFixture(fixtures.EnvironmentVariable('PIP_FIND_LINKS', ''))
-        self.useFixture(fixtures.EnvironmentVariable('PIP_CONFIG_FILE',
-                                                     '/dev/null'))
-
-    def test_cached_is_used_without_network(self):
-        self.cache()
-        self.no_network()
-        wheel = upstream_wheel.Wheel(self.root)
-        self.assertIn(b'nova', wheel.read('nova/version.py'))
-        self.assertIsNone(wheel.read('nova/no_such.py'))
-        self.assertEqual('nova', wheel.metadata()['Name'])
-
-    def test_extract(self):
-        self.cache()
-        wheel = upstream_wheel.Wheel(self.root)
-        wheel.extract('nova/hacking/', self.root / 'out')
-        self.assertEqual(wheel.read('nova/hacking/checks.py'),
-                         (self.root / 'out' / 'checks.py').read_bytes())
-
-    def test_damaged_cache(self):
-        self.cache()
-        with open(self.cached, 'ab') as stream:
-            stream.write(b'x')
-        exc = self.assertRaises(patch_queue.PatchsetError,
-                                upstream_wheel.Wheel, self.root)
-        self.assertIn(str(self.cached), str(exc))
-        self.assertIn(self.pin.sha256, str(exc))
-
-    def test_fetched_file_has_another_hash(self):
-        # A package index that serves something else under the same name.
-        index = self.root / 'index'
-        index.mkdir()
-        shutil.copy(upstream_wheel.Wheel(CHECKOUT).path, index)
-        self.no_network()
-        self.useFixture(fixtures.EnvironmentVariable('PIP_FIND_LINKS',
-                                                     str(index)))
-        ini = self.root / 'patches' / 'upstream.ini'
-        ini.write_text(ini.read_text().replace(self.pin.sha256, 'ab' * 32))
-        exc = self.assertRaises(patch_queue.PatchsetError,
-                                upstream_wheel.Wheel, self.root)
-        self.assertIn(self.pin.wheel, str(exc))
-        self.assertIn(self.pin.sha256, str(exc))
-        self.assertEqual([], list(self.cached.parent.iterdir()))
-        # The right hash makes it pass, by way of pip and that index.
-        ini.write_text(ini.read_text().replace('ab' * 32, self.pin.sha256))
-        self.assertEqual(self.cached, upstream_wheel.Wheel(self.root).path)
-
-    def test_cannot_be_fetched(self):
-        self.no_network()
-        exc = self.assertRaises(patch_queue.PatchsetError,
-                                upstream_wheel.Wheel, self.root)
-        self.assertIn(self.pin.wheel, str(exc))
-        self.assertIn('No matching distribution', str(exc))
-        self.assertEqual([], list(self.cached.parent.iterdir()))

@@ -1,0 +1,48 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A checkout with one patch, for the tests of the tools."""
+
+import pathlib
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+
+HEADER = b'Subject: Count further\n\nFour comes after three.\n\n'
+FILES = b'--- a/nova/x.py\n+++ b/nova/x.py\n'
+HUNK = b'@@ -1,3 +1,4 @@\n one\n two\n+more\n three\n'
+BEFORE = b'one\ntwo\nthree\n'
+AFTER = b'one\ntwo\nmore\nthree\n'
+
+
+def make(root, replacements='', scripts='', patches=None, modules=None):
+    """Write a small checkout to the directory ``root``.
+
+    :param replacements: text for that section of upstream.ini
+    :param scripts: likewise
+    :param patches: name -> content; one that makes BEFORE to AFTER if None
+    :param modules: path -> content
+    """
+    (root / 'patches').mkdir(parents=True)
+    (root / 'nova').mkdir()
+    (root / 'patches' / 'upstream.ini').write_text(
+        '[upstream]\nrelease = 34.0.0\nsha256 = 00\nrevision = 7\n'
+        '[replacements]\n%s\n[scripts]\n%s\n' % (replacements, scripts))
+    patches = {'a.patch': HEADER + FILES + HUNK} if (
+        patches is None) else patches
+    for name, text in patches.items():
+        (root / 'patches' / name).write_bytes(text)
+    (root / 'patches' / 'series').write_text(
+        '# in order\n' + '\n'.join(patches) + '\n')
+    for path, text in (modules or {}).items():
+        full = root / path
+        full.parent.mkdir(parents=True, exist_ok=True)
+        full.write_bytes(text)
