@@ -1,0 +1,27 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How Sphinx builds the release notes: ``tox -e releasenotes``."""
+
+project = 'Nova with direct RBD image downloads: release notes'
+copyright = 'OpenStack contributors and the authors of this patch set'
+
+extensions = ['openstackdocstheme', 'reno.sphinxext']
+
+html_theme = 'openstackdocs'
+html_theme_options = {'display_global_toc_section': False,
+                      'sidebar_mode': 'toc'}
+# There is no repository or bug tracker of this name on OpenStack's servers.
+openstackdocs_auto_name = False
+openstackdocs_auto_version = False
+# Notes are not tied to one version of the code.
+version = release = ''
