@@ -1,0 +1,36 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Copy an RBD snapshot to a local file.
+
+A program of its own that needs nothing but the standard library and the Ceph
+bindings, rados and rbd. It is run by path or as a module::
+
+    python3 -I .../nova/storage/rbd_export images/UUID@snap /tmp/image.raw
+    python3 -m nova.storage.rbd_export --help
+
+=============  =============================================================
+module         topic
+=============  =============================================================
+cli            the command line
+supervise      the main thread: progress, stall, death of the parent, signals
+cluster        the connection, the image, what of it exists
+extents        which byte ranges to read, in which pieces
+pipeline       reading, writing and hashing at the same time
+pacing         the limit on the rate
+zeros          finding zeros in data
+target         the file: invisible until it is whole
+digest         hash algorithms
+report         what is told to the caller
+errors         what can go wrong, as exit codes
+=============  =============================================================
+"""

@@ -1,0 +1,260 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The connection to the cluster, the image, and what of it exists.
+
+All functions here may block for as long as the timeouts allow.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+
+from .errors import describe
+from .errors import ExportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import rados
+    import rbd
+
+# The longest that one request may take is this many times the stall timeout.
+# Whether the export stalls is for the supervisor to see: on a slow cluster
+# a request may wait long behind others while bytes do move.
+OP_TIMEOUT_FACTOR = 4
+
+
+def load_bindings() -> None:
+    """Import rados and rbd, or say how to get them."""
+    global rados, rbd
+    try:
+        import rados
+        import rbd
+    except ImportError as exc:
+        import sys
+        raise ExportError(
+            'bindings', 'the Ceph bindings cannot be imported by %s (%s); '
+            'install the packages python3-rados and python3-rbd, or run this '
+            'under a Python that has them' % (sys.executable, exc))
+
+
+def connect(user: str | None, conf: str | None, keyring: str | None,
+            connect_timeout: float, stall_timeout: float,
+            read_from_replica: str = 'default') -> rados.Rados:
+    """Connect to a cluster.
+
+    :param user: name of the client without 'client.', None for librados'
+        default
+    :param conf: path of ceph.conf, None for librados' search path
+    :param keyring: path of the keyring, None for what ceph.conf says
+    :param connect_timeout: seconds for the connection and for each request to
+        a monitor
+    :param stall_timeout: seconds without a byte that are bearable
+    :param read_from_replica: 'default', 'balance' or 'localize'
+    :raises: ExportError
+    """
+    settings = {
+        # These and no argument of connect() limit how long it takes. Not
+        # every release of Ceph takes fractions of a second.
+        'client_mount_timeout': math.ceil(connect_timeout),
+        'rados_mon_op_timeout': math.ceil(connect_timeout),
+        'rados_osd_op_timeout': math.ceil(OP_TIMEOUT_FACTOR * stall_timeout),
+        # Each byte is read once: a cache would only cost copies.
+        'rbd_cache': 'false',
+        # Neither is of use to a process that lives for seconds; both may
+        # fail for lack of permission, with lines on stderr.
+        'admin_socket': '',
+        'log_to_stderr': 'false',
+        'err_to_stderr': 'false',
+    }
+    if keyring:
+        settings['keyring'] = keyring
+    if read_from_replica != 'default':
+        settings['rbd_read_from_replica_policy'] = read_from_replica
+    name = 'client.%s' % (user or 'admin')
+    where = conf or 'ceph.conf in its usual places'
+    try:
+        client = rados.Rados(rados_id=user, conffile=conf or '')
+    except rados.Error as exc:
+        if getattr(exc, 'errno', None) == errno.ENOENT:
+            raise ExportError('connect', 'there is no %s; name the '
+                              'configuration of the cluster' % where)
+        raise ExportError('connect', 'cannot use %s: %s'
+                          % (where, describe(exc)))
+    try:
+        for option, value in settings.items():
+            client.conf_set(option, str(value))
+        client.connect()
+    except rados.Error as exc:
+        number = abs(getattr(exc, 'errno', None) or 0)
+        if number == errno.ENOENT:
+            raise ExportError(
+                'permission', 'there is no key for %s: its keyring is missing '
+                'or does not hold it; check the keyring that %s names, and '
+                'whether this user may read it' % (name, where))
+        if number in (errno.EACCES, errno.EPERM):
+            raise ExportError(
+                'permission', 'the cluster refuses %s; check that its key is '
+                'the one that "ceph auth get %s" shows, and that its keyring '
+                'may be read' % (name, name))
+        if number == errno.ETIMEDOUT:
+            raise ExportError(
+                'connect', 'no monitor answered within %g s; check the '
+                'monitors of %s and the network to them'
+                % (connect_timeout, where))
+        raise ExportError('connect', 'cannot connect to the cluster of %s: %s'
+                          % (where, describe(exc)))
+    return client
+
+
+class Snapshot:
+    """A snapshot of an image, open for reading.
+
+    :param client: a connection
+    :param pool: its name
+    :param image: its name
+    :param snap: its name
+    :raises: ExportError
+    """
+
+    def __init__(self, client: rados.Rados, pool: str, image: str,
+                 snap: str) -> None:
+        self._name = '%s/%s@%s' % (pool, image, snap)
+        self._image_name = image
+        self._snap_name = snap
+        try:
+            self._ioctx = client.open_ioctx(pool)
+        except rados.Error as exc:
+            if getattr(exc, 'errno', None) == errno.ENOENT:
+                raise ExportError(
+                    'not_found', 'there is no pool %s in the cluster, or none '
+                    'that this client may see' % pool, missing='pool')
+            raise self.failed(exc)
+        try:
+            self._image = self._open(snap)
+        except rbd.ImageNotFound:
+            raise self._missing()
+        except (rbd.Error, rados.Error) as exc:
+            raise self.failed(exc)
+        try:
+            self.size: int = self._image.size()
+            self.object_size: int = self._image.stat()['obj_size']
+            self._stripes: int = self._image.stripe_count()
+            self._features: int = self._image.features()
+            self._id: int = self._snap_id(self._image)
+        except (rbd.Error, rados.Error) as exc:
+            raise self.failed(exc)
+
+    def _open(self, snap: str | None) -> rbd.Image:
+        # Anything but read_only would register a watch, which a client that
+        # may only read is not allowed to.
+        return rbd.Image(self._ioctx, self._image_name, snapshot=snap,
+                         read_only=True)
+
+    def _missing(self) -> ExportError:
+        try:
+            self._open(None).close()
+        except rbd.ImageNotFound:
+            return ExportError('not_found', 'there is no image for %s'
+                               % self._name, missing='image')
+        except (rbd.Error, rados.Error) as exc:
+            return self.failed(exc)
+        return ExportError('not_found', 'the image of %s has no such snapshot'
+                           % self._name, missing='snapshot')
+
+    def _snap_id(self, image: rbd.Image) -> int:
+        for snap in image.list_snaps():
+            if snap['name'] == self._snap_name:
+                return snap['id']
+        raise rbd.ImageNotFound('no snapshot')
+
+    def failed(self, exc: Exception) -> ExportError:
+        """Say what went wrong with a request."""
+        number = abs(getattr(exc, 'errno', None) or 0)
+        if number in (errno.EACCES, errno.EPERM):
+            return ExportError(
+                'permission', 'this client may not read %s; it needs the '
+                'capability "profile rbd-read-only" on every pool that holds '
+                'the image, its parents and their data' % self._name)
+        if number == errno.ETIMEDOUT:
+            return ExportError(
+                'stalled', 'the cluster did not answer a request about %s in '
+                'time; check its health' % self._name)
+        if isinstance(exc, rbd.ImageNotFound):
+            return ExportError('not_found', '%s does not exist' % self._name,
+                               missing='image')
+        return ExportError('read', 'cannot read %s: %s'
+                           % (self._name, describe(exc)))
+
+    def extents(self) -> list[tuple[int, int]] | None:
+        """Ask which parts of the image hold data.
+
+        :returns: hints, as pairs of offset and length; None if the cluster
+            cannot tell at little cost, or not reliably
+        """
+        if not self._features & rbd.RBD_FEATURE_FAST_DIFF or not self.size:
+            return None
+        invalid = (rbd.RBD_FLAG_FAST_DIFF_INVALID |
+                   rbd.RBD_FLAG_OBJECT_MAP_INVALID)
+        found: list[tuple[int, int]] = []
+
+        def take(offset: int, length: int, exists: bool) -> None:
+            if exists:
+                found.append((offset, length))
+
+        try:
+            if self._image.flags() & invalid:
+                return None
+            self._image.diff_iterate(0, self.size, None, take,
+                                     include_parent=True, whole_object=True)
+        except (rbd.Error, rados.Error) as exc:
+            raise self.failed(exc)
+        return found
+
+    @property
+    def unit(self) -> int:
+        """Bytes of the image that objects hold together."""
+        return self.object_size * max(1, self._stripes)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read bytes.
+
+        :raises: ExportError, also if there are fewer
+        """
+        try:
+            data = self._image.read(offset, length)
+        except (rbd.Error, rados.Error) as exc:
+            raise self.failed(exc)
+        if len(data) != length:
+            raise ExportError(
+                'read', '%s has %d bytes at %d where %d were expected; was it '
+                'changed meanwhile?' % (self._name, len(data), offset, length))
+        return data
+
+    def check_still_there(self) -> None:
+        """See that the snapshot was not removed meanwhile.
+
+        From a snapshot that was removed, zeros are read without any error.
+
+        :raises: ExportError
+        """
+        try:
+            image = self._open(self._snap_name)
+            if self._snap_id(image) == self._id:
+                return
+        except rbd.ImageNotFound:
+            pass
+        except (rbd.Error, rados.Error) as exc:
+            raise self.failed(exc)
+        raise ExportError('not_found', '%s was removed while it was read'
+                          % self._name, missing='snapshot')

@@ -1,0 +1,70 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Which byte ranges of an image to read, and in which pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+
+
+def normalise(extents: Iterable[tuple[int, int]], size: int,
+              unit: int) -> list[tuple[int, int]]:
+    """Turn hints about existing data into ranges that can be relied upon.
+
+    Releases of Ceph differ in what they report: ranges out of order or more
+    than once (tracker 53885), ranges that start in the middle of an object
+    (tracker 53784), ranges past the end of the image. Widened to whole
+    objects, sorted, merged and cut they are right, or they name too much.
+
+    :param extents: pairs of offset and length in bytes, in any order
+    :param size: of the image in bytes
+    :param unit: bytes to which ranges are widened: the size of an object, or
+        of a set of objects where the image is striped
+    :returns: pairs of offset and length, in order, apart from each other
+    """
+    result: list[tuple[int, int]] = []
+    start = end = 0
+    for offset, length in sorted(extents):
+        first = max(0, offset - offset % unit)
+        last = min(size, -(-(offset + length) // unit) * unit)
+        if length <= 0 or last <= first:
+            continue
+        if first > end:
+            if end > start:
+                result.append((start, end - start))
+            start = first
+        end = max(end, last)
+    if end > start:
+        result.append((start, end - start))
+    return result
+
+
+def pieces(extents: Iterable[tuple[int, int]],
+           length: int) -> Iterator[tuple[int, int]]:
+    """Cut ranges into pieces at multiples of a length.
+
+    :param extents: pairs of offset and length in bytes, in order
+    :param length: of a piece; those at the ends of a range may be shorter
+    """
+    for offset, left in extents:
+        while left > 0:
+            step = min(left, length - offset % length)
+            yield offset, step
+            offset += step
+            left -= step
+
+
+def total(extents: Iterable[tuple[int, int]]) -> int:
+    """Return how many bytes there are in all ranges."""
+    return sum(length for _offset, length in extents)

@@ -1,0 +1,126 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What is told to the caller: progress, and one result or one error."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from .errors import ExportError
+
+# Seconds between two reports of progress.
+INTERVAL = 0.5
+# On something that is not a terminal, lines add up.
+PLAIN_INTERVAL = 5.0
+
+_UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')
+
+
+def human(count: float) -> str:
+    """Write a number of bytes for people."""
+    for unit in _UNITS:
+        if count < 1024 or unit == _UNITS[-1]:
+            break
+        count /= 1024
+    return ('%d %s' if unit == 'B' else '%.1f %s') % (count, unit)
+
+
+class Broken(Exception):
+    """Nobody reads what is reported any more."""
+
+
+class JsonReport:
+    """One JSON object a line, on stdout."""
+
+    interval = INTERVAL
+
+    def _emit(self, event: str, **facts: object) -> None:
+        try:
+            sys.stdout.write(json.dumps(dict(event=event, **facts)) + '\n')
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            raise Broken()
+
+    def progress(self, done: int, total: int, seconds: float) -> None:
+        self._emit('progress', bytes=done, total=total,
+                   seconds=round(seconds, 3))
+
+    def result(self, facts: dict[str, object]) -> None:
+        self._emit('result', **facts)
+
+    def error(self, exc: ExportError) -> None:
+        facts = dict(exc.facts, code=exc.code, exit=exc.exit,
+                     message=str(exc))
+        self._emit('error', **facts)
+
+
+class HumanReport:
+    """A bar or lines on stderr, and one summary line on stdout."""
+
+    def __init__(self) -> None:
+        try:
+            self._terminal = sys.stderr.isatty()
+        except (AttributeError, ValueError):
+            self._terminal = False
+        self.interval = INTERVAL if self._terminal else PLAIN_INTERVAL
+        self._drawn = False
+
+    def _say(self, stream, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            raise Broken()
+
+    def progress(self, done: int, total: int, seconds: float) -> None:
+        rate = done / seconds if seconds else 0.0
+        percent = 100 * done // total if total else 100
+        figures = '%3d%%  %s of %s  %s/s' % (
+            percent, human(done), human(total), human(rate))
+        if not self._terminal:
+            self._say(sys.stderr, figures.strip() + '\n')
+            return
+        if rate and done:
+            left = int((total - done) / rate)
+            figures += '  %d:%02d left' % divmod(left, 60)
+        self._drawn = True
+        self._say(sys.stderr, '\r[%-30s] %s\x1b[K'
+                  % ('#' * (30 * percent // 100), figures))
+
+    def _end_bar(self) -> None:
+        if self._drawn:
+            self._drawn = False
+            self._say(sys.stderr, '\r\x1b[K')
+
+    def result(self, facts: dict[str, object]) -> None:
+        self._end_bar()
+        if 'bytes' not in facts:
+            self._say(sys.stdout, '%s\n' % facts['fsid'])
+            return
+        seconds = float(facts['seconds'])  # type: ignore[arg-type]
+        size = int(facts['bytes'])  # type: ignore[call-overload]
+        data = int(facts['data_bytes'])  # type: ignore[call-overload]
+        text = '%s of %s/%s@%s in %.2f s (%s/s), %s of it data' % (
+            human(size), facts['pool'], facts['image'], facts['snap'],
+            seconds, human(size / seconds if seconds else 0), human(data))
+        if facts['digest']:
+            text += ', %s' % facts['digest']
+        checked = facts['verified']
+        if checked:
+            text += ', verified: %s' % ' '.join(checked)  # type: ignore[arg-type]  # noqa: E501
+        self._say(sys.stdout, text + '\n')
+
+    def error(self, exc: ExportError) -> None:
+        self._end_bar()
+        self._say(sys.stderr, 'rbd_export: %s\n' % exc)
