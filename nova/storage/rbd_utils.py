@@ -61,6 +61,8 @@ COMMAND_GRACE = 5
 # "host:port/nonce", the host of IPv6 in brackets.
 _MON_ADDRESS = re.compile(r'(?P<host>.+):(?P<port>\d+)(?:/\d+)?')
 
+_CONTROL = re.compile(r'[\x00-\x1f\x7f]')
+
 
 def time_limits(connect_timeout: int,
                 read_only: bool = False) -> dict[str, int]:
@@ -305,9 +307,18 @@ class RBDDriver:
         :raises: rados.Error if the cluster does not answer in time, refuses
             the user or has no such pool; nothing is left open then
         """
-        return _offload(_open_pool, self.rbd_user, self.ceph_conf,
-                        pool or self.pool, self.rbd_connect_timeout,
-                        read_only)
+        pool = pool or self.pool
+        try:
+            return _offload(_open_pool, self.rbd_user, self.ceph_conf, pool,
+                            self.rbd_connect_timeout, read_only)
+        except rados.Error as exc:
+            # librados names none of these.
+            LOG.error('Cannot open Ceph pool %(pool)s as user %(user)s with '
+                      '%(conf)s: %(exc)s',
+                      {'pool': pool, 'user': self.rbd_user or 'admin',
+                       'conf': self.ceph_conf or 'the default ceph.conf',
+                       'exc': exc})
+            raise
 
     def _disconnect_from_rados(self, client: ty.Any, ioctx: ty.Any) -> None:
         _offload(_close_pool, client, ioctx)
@@ -385,11 +396,11 @@ class RBDDriver:
         """
         try:
             usage = self._ceph('df')
-        except processutils.ProcessExecutionError:
-            message = _('Could not determine disk usage')
-            LOG.exception('The ceph tool did not tell the usage of pool %s',
-                          self.pool)
-            raise exception.StorageError(reason=message)
+        except processutils.ProcessExecutionError as exc:
+            LOG.error('Cannot tell the usage of Ceph pool %(pool)s: %(exc)s',
+                      {'pool': self.pool, 'exc': exc})
+            raise exception.StorageError(
+                reason=_('Could not determine disk usage'))
 
         for pool in usage['pools']:
             if pool['name'] == self.pool:
@@ -466,9 +477,10 @@ class RBDDriver:
             raise unacceptable(_('Blank components'))
         if len(parts) != 4:
             raise unacceptable(_('Not an rbd snapshot'))
-        if any('\0' in part for part in parts):
-            # The bindings would take what stands before it for the name.
-            raise unacceptable(_('Null character in a name'))
+        if _CONTROL.search(''.join(parts)):
+            # The bindings end a name at a null character; line feeds would
+            # forge lines of the log.
+            raise unacceptable(_('Control character in a name'))
         return parts
 
     def get_fsid(self) -> str:
@@ -490,8 +502,8 @@ class RBDDriver:
         try:
             fsid, pool, image, snapshot = self.parse_url(url)  # type: ignore
         except exception.ImageUnacceptable as exc:
-            LOG.debug('No clone of %(url)r: %(exc)s',
-                      {'url': url, 'exc': exc})
+            LOG.debug('No clone of %(url)r: %(reason)s',
+                      {'url': url, 'reason': exc.kwargs.get('reason')})
             return False
 
         ours = self.get_fsid()
