@@ -124,11 +124,21 @@ def _link(path: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def main() -> int:
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--list', nargs='?', const='\n', metavar='SEPARATOR',
+                        help='print where our modules are in the tree, '
+                        'without the tests, and do nothing else')
+    args = parser.parse_args()
     try:
-        print(refresh(CHECKOUT))
+        if args.list is None:
+            print(refresh(CHECKOUT))
+        else:
+            modules = patch_queue.Patchset(CHECKOUT, tests=False).modules
+            print(args.list.strip(' ').join(
+                'build/tree/%s' % path for path in modules
+                if path.endswith('.py')))
     except patch_queue.PatchsetError as exc:
         print('devtree: %s' % exc, file=sys.stderr)
         return 1

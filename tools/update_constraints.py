@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Write constraints.txt and tools/services-requirements.txt anew.
+
+Each is what pip chose today for an empty environment: the first for Nova
+with everything that its tests, style checks and documentation need, the
+second for Keystone and Glance, which want an environment of their own. Run the whole test suite with the new files
+before they are committed.
+"""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+import typing as ty
+import venv
+
+CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
+FILES = {
+    'constraints.txt': ['-e', '.', '-r', 'test-requirements.txt',
+                        '-r', 'lint-requirements.txt',
+                        '-r', 'doc/requirements.txt'],
+    # Glance needs the last one to run and does not require it.
+    'tools/services-requirements.txt': [
+        'keystone==30.0.0', 'glance==33.0.0', 'gunicorn',
+        'oslo.service[threading]'],
+}
+HEADER = '''\
+# Versions that work together, on Python %d.%d.
+# Made by tools/update_constraints.py; do not edit.
+'''
+
+
+def freeze(arguments: ty.List[str]) -> str:
+    """Install into a fresh environment and return what is in it then.
+
+    :param arguments: for pip install, run in the checkout
+    :raises subprocess.CalledProcessError: if pip fails
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        pip = [folder + '/bin/python', '-m', 'pip',
+               '--disable-pip-version-check']
+        subprocess.run(pip + ['install', '-q'] + arguments, cwd=CHECKOUT,
+                       check=True)
+        listed = subprocess.run(pip + ['list', '--format=freeze'],
+                                check=True, stdout=subprocess.PIPE, text=True)
+    skip = ('nova==', 'pip==', 'setuptools==')
+    return '\n'.join(sorted((
+        line for line in listed.stdout.splitlines()
+        if not line.startswith(skip)), key=str.lower)) + '\n'
+
+
+def main() -> int:
+    argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    for name, arguments in FILES.items():
+        try:
+            text = freeze(arguments)
+        except subprocess.CalledProcessError as exc:
+            print('update_constraints: %s is as it was: pip ended with '
+                  'status %d' % (name, exc.returncode), file=sys.stderr)
+            return 1
+        (CHECKOUT / name).write_text(HEADER % sys.version_info[:2] + text)
+        print('%s: %d packages' % (name, text.count('\n')))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
