@@ -29,7 +29,7 @@ images older than that."""
 rbd_download_opts = [
     cfg.ListOpt('allowed_direct_url_schemes',
         default=['rbd'],
-        item_type=cfg.types.String(choices=['rbd'], ignore_case=True),
+        item_type=cfg.types.String(choices=['rbd']),
         help="""
 URL schemes that nova-compute may read images from without the Image API.
 
