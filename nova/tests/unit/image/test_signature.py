@@ -1,0 +1,199 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import base64
+import os
+import threading
+import time
+from unittest import mock
+
+import cryptography.exceptions
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography import x509
+from cursive import signature_utils
+import fixtures
+
+from nova.image import signature
+from nova import test
+from nova import utils
+
+
+class RecordingVerifier:
+    """Remembers what it was given instead of hashing it."""
+
+    def __init__(self, pause=0.0):
+        self.sizes = []
+        self.threads = set()
+        self.verified = 0
+        self._pause = pause
+
+    def update(self, data):
+        self.sizes.append(len(data))
+        self.threads.add(threading.get_ident())
+        if self._pause:
+            # One that the concurrency mode knows nothing of, as hashing.
+            real_sleep(self._pause)
+
+    def verify(self):
+        self.verified += 1
+
+
+def real_sleep(seconds):
+    if utils.concurrency_mode_threading():
+        time.sleep(seconds)
+    else:
+        utils.get_eventlet().patcher.original('time').sleep(seconds)
+
+
+class VerifyFileTest(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(self.useFixture(fixtures.TempDir()).path,
+                                 'image')
+
+    def _write(self, data):
+        with open(self.path, 'wb') as image:
+            image.write(data)
+
+    def _open_files(self):
+        return [entry for entry in os.listdir('/proc/self/fd')
+                if self.path == self._target(entry)]
+
+    @staticmethod
+    def _target(entry):
+        try:
+            return os.readlink('/proc/self/fd/' + entry)
+        except OSError:
+            return None
+
+    def test_chunks_of_a_fixed_size_without_any_line(self):
+        with open(self.path, 'wb') as image:
+            image.truncate(64 << 20)
+        verifier = RecordingVerifier()
+        signature.verify_file(verifier, self.path)
+        self.assertEqual({signature.CHUNK}, set(verifier.sizes))
+        self.assertEqual(64 << 20, sum(verifier.sizes))
+        self.assertEqual(1, verifier.verified)
+
+    def test_sizes_around_a_chunk(self):
+        for size in (0, 1, signature.CHUNK - 1, signature.CHUNK,
+                     signature.CHUNK + 1):
+            self._write(b'\n' * size)
+            verifier = RecordingVerifier()
+            signature.verify_file(verifier, self.path)
+            self.assertEqual(size, sum(verifier.sizes))
+            self.assertEqual(1, verifier.verified)
+
+    def test_missing_file(self):
+        verifier = RecordingVerifier()
+        self.assertRaises(FileNotFoundError, signature.verify_file, verifier,
+                          self.path)
+        self.assertEqual(0, verifier.verified)
+
+    def test_file_is_closed(self):
+        self._write(b'image')
+        signature.verify_file(RecordingVerifier(), self.path)
+        verifier = RecordingVerifier()
+        verifier.update = mock.Mock(side_effect=ValueError)
+        self.assertRaises(ValueError, signature.verify_file, verifier,
+                          self.path)
+        self.assertEqual([], self._open_files())
+
+    def test_other_greenthreads_go_on(self):
+        if utils.concurrency_mode_threading():
+            self.skipTest('There are no greenthreads.')
+        with open(self.path, 'wb') as image:
+            image.truncate(20 * signature.CHUNK)
+        ticks = []
+
+        def tick():
+            while True:
+                ticks.append(time.monotonic())
+                time.sleep(0.01)
+
+        ticker = utils.get_eventlet().spawn(tick)
+        try:
+            verifier = RecordingVerifier(pause=0.02)
+            signature.verify_file(verifier, self.path)
+        finally:
+            ticker.kill()
+        self.assertNotIn(threading.get_ident(), verifier.threads)
+        self.assertGreater(len(ticks), 10)
+
+    def test_same_thread_without_eventlet(self):
+        if not utils.concurrency_mode_threading():
+            self.skipTest('This is the other mode.')
+        self._write(b'image')
+        verifier = RecordingVerifier()
+        signature.verify_file(verifier, self.path)
+        self.assertEqual({threading.get_ident()}, verifier.threads)
+
+
+class CursiveVerifierTest(test.NoDBTestCase):
+    """With the verifier that Nova really uses and a key of our own."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.key = rsa.generate_private_key(public_exponent=65537,
+                                           key_size=2048)
+
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(self.useFixture(fixtures.TempDir()).path,
+                                 'image')
+        self.data = os.urandom(3 * signature.CHUNK + 17)
+        with open(self.path, 'wb') as image:
+            image.write(self.data)
+
+    def _verifier(self, data):
+        salted = padding.PSS(mgf=padding.MGF1(hashes.SHA256()),
+                             salt_length=padding.PSS.MAX_LENGTH)
+        signed = self.key.sign(data, salted, hashes.SHA256())
+        # The certificate would come from Barbican.
+        certificate = mock.Mock(spec=x509.Certificate)
+        certificate.public_key.return_value = self.key.public_key()
+        with mock.patch.object(signature_utils, 'get_certificate',
+                               return_value=certificate):
+            return signature_utils.get_verifier(
+                context=mock.sentinel.context,
+                img_signature_certificate_uuid='certificate',
+                img_signature_hash_method='SHA-256',
+                img_signature=base64.b64encode(signed).decode(),
+                img_signature_key_type='RSA-PSS')
+
+    def test_good(self):
+        signature.verify_file(self._verifier(self.data), self.path)
+
+    def test_one_byte_is_wrong(self):
+        verifier = self._verifier(self.data)
+        with open(self.path, 'r+b') as image:
+            image.seek(signature.CHUNK + 5)
+            image.write(bytes([self.data[signature.CHUNK + 5] ^ 1]))
+        self.assertRaises(cryptography.exceptions.InvalidSignature,
+                          signature.verify_file, verifier, self.path)
+
+    def test_truncated(self):
+        os.truncate(self.path, len(self.data) - 1)
+        self.assertRaises(cryptography.exceptions.InvalidSignature,
+                          signature.verify_file, self._verifier(self.data),
+                          self.path)
+
+    def test_a_verifier_works_once(self):
+        # The reason for a fresh one with each attempt.
+        verifier = self._verifier(self.data)
+        signature.verify_file(verifier, self.path)
+        self.assertRaises(cryptography.exceptions.AlreadyFinalized,
+                          signature.verify_file, verifier, self.path)
