@@ -16,7 +16,6 @@ Without it every boot pays the connect timeout, or the stall timeout, for as
 long as the cluster is away.
 """
 
-import collections
 import threading
 import time
 import typing as ty
@@ -45,6 +44,7 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._pause = 0.0
         self._retry_at = 0.0
+        self._probing = False
         self.reason = ''
 
     def seconds_to_wait(self) -> float:
@@ -64,27 +64,34 @@ class CircuitBreaker:
             if now < self._retry_at:
                 return self._retry_at - now
             self._retry_at = now + self._pause
+            self._probing = True
             return 0.0
 
     def failed(self, reason: str) -> None:
         """Record that the resource could not be reached.
 
+        Callers who were on their way when the breaker opened meet the same
+        outage. Only the one that was let through since makes it last longer.
+
         :param reason: why, for the log of those who are refused
         """
         with self._lock:
+            self.reason = reason
+            if self._pause and not self._probing:
+                return
             self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
             self._retry_at = self._clock() + self._pause
-            self.reason = reason
+            self._probing = False
 
     def succeeded(self) -> None:
         """Record that the resource answered: everyone may try again."""
         with self._lock:
             self._pause = 0.0
+            self._probing = False
             self.reason = ''
 
 
-_breakers: ty.DefaultDict[ty.Hashable, CircuitBreaker] = (
-    collections.defaultdict(CircuitBreaker))
+_breakers: dict[ty.Hashable, CircuitBreaker] = {}
 
 
 def get(key: ty.Hashable) -> CircuitBreaker:
@@ -92,7 +99,8 @@ def get(key: ty.Hashable) -> CircuitBreaker:
 
     :param key: what names the resource, for a cluster how it is reached
     """
-    return _breakers[key]
+    # Unlike a defaultdict this gives two threads the same one.
+    return _breakers.setdefault(key, CircuitBreaker())
 
 
 def reset() -> None:
