@@ -138,7 +138,9 @@ def _fall_back(image_id: str, why: _CannotDownload) -> None:
                   '[glance]/rbd_download_fallback forbids HTTP: %(why)s.'
                   '%(hint)s', {'image': image_id, 'why': why,
                                'hint': _sentence(why.hint)})
-        raise exception.CouldNotFetchImage(image_id=image_id)
+        # Without its cause, whose paths and addresses are not for an instance
+        # fault.
+        raise exception.CouldNotFetchImage(image_id=image_id) from None
     # An image in another store than RBD is no fault of anybody.
     log = LOG.info if why.expected else LOG.warning
     log('Downloading image %(image)s over HTTP, not from RBD: %(why)s.'
@@ -181,7 +183,8 @@ def _candidates(
     found = locations.find(service, context, image)
     if not found.urls:
         raise _CannotDownload(
-            [Failure('', 'hidden', 'Glance shows no location of it')],
+            [Failure('', 'hidden', 'no location of it is known' + (
+                ' (%s)' % found.fault if found.fault else ''))],
             hint=found.hint)
     in_rbd = [url for url in found.urls
               if url.startswith(locations.RBD_PREFIX)]
@@ -277,7 +280,9 @@ def _verify_signature(service: ty.Any, context: nova_context.RequestContext,
                                              trusted_certs)
             if verifier is None:
                 return False
-            signature.verify_file(verifier, path)
+            _verify_file(verifier, path)
+        except rbd_transfer.TransferError:
+            raise
         except cryptography.exceptions.InvalidSignature:
             raise rbd_transfer.TransferError(
                 'signature', 'the signature of the image does not match '
@@ -290,9 +295,18 @@ def _verify_signature(service: ty.Any, context: nova_context.RequestContext,
     return True
 
 
+def _verify_file(verifier: ty.Any, path: str) -> None:
+    try:
+        signature.verify_file(verifier, path)
+    except OSError as exc:
+        raise rbd_transfer.TransferError(
+            'local_file', 'cannot read %s again to check its signature: %s'
+            % (path, exc)) from exc
+
+
 def _give_up_on_disk(image_id: str, failure: Failure) -> ty.NoReturn:
     """HTTP would write to the same disk, so do not even try it."""
     LOG.error('Image %(image)s cannot be stored on this node: %(message)s. '
               'HTTP is not tried, since it would meet the same disk.',
               {'image': image_id, 'message': failure.message})
-    raise exception.CouldNotFetchImage(image_id=image_id)
+    raise exception.CouldNotFetchImage(image_id=image_id) from None

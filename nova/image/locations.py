@@ -22,16 +22,15 @@ dangerous). The first is tried first, the second when it does not answer.
 import dataclasses
 import typing as ty
 import urllib.parse
+import uuid
 
 import glanceclient.exc
 from keystoneauth1 import exceptions as ks_exc
 from keystoneauth1 import service_token
 from oslo_log import log as logging
-from oslo_utils import uuidutils
 
 import nova.conf
 from nova import context as nova_context
-from nova.image import glance
 from nova import service_auth
 
 CONF = nova.conf.CONF
@@ -69,11 +68,12 @@ class Locations:
     """The locations of one image.
 
     :ivar urls: in Glance's order, each once
-    :ivar hint: what an operator can do if urls has not what was hoped for,
-        '' if nothing
+    :ivar fault: what went wrong if there are none, '' if nothing
+    :ivar hint: what an operator can do if there are none, '' if nothing
     """
 
     urls: tuple[str, ...]
+    fault: str = ''
     hint: str = ''
 
 
@@ -97,10 +97,20 @@ def parse_rbd_url(url: str) -> RBDLocation:
         raise InvalidLocation('it has %d parts instead of cluster, pool, '
                               'image and snapshot' % len(quoted))
     fsid, pool, image, snapshot = (_unquote(part) for part in quoted)
-    if not uuidutils.is_uuid_like(fsid):
-        raise InvalidLocation('its cluster is no UUID')
-    return RBDLocation(fsid=fsid.lower(), pool=pool, image=image,
+    return RBDLocation(fsid=_canonical(fsid), pool=pool, image=image,
                        snapshot=snapshot)
+
+
+def _canonical(fsid: str) -> str:
+    try:
+        canonical = str(uuid.UUID(fsid))
+    except ValueError:
+        canonical = ''
+    # The uuid module also takes braces, prefixes and missing hyphens, which
+    # no cluster writes.
+    if fsid.lower() != canonical:
+        raise InvalidLocation('its cluster is no UUID')
+    return canonical
 
 
 def _unquote(part: str) -> str:
@@ -127,28 +137,43 @@ def find(service: ty.Any, context: nova_context.RequestContext,
         whether the user may see it at all was decided there
     :returns: :class:`Locations`, empty if Glance does not tell
     """
-    hint = ''
-    # A client bound to one endpoint was made for an image reference that
-    # names its own server. Service credentials go to ours only.
-    if service._client.client is None:
-        try:
-            return Locations(_ask_as_service(context, image['id']))
-        except _NotTold as exc:
-            hint = str(exc)
+    if service._client.client is not None:
+        # A client bound to one endpoint was made for an image reference that
+        # names its own server. That one must neither see our service
+        # credentials nor decide what is read from our cluster.
+        return Locations((), 'it was asked for by the URL of an image server',
+                         'refer to it by its id')
+    try:
+        return Locations(_ask_as_service(service, context, image['id']))
+    except _NotTold as exc:
+        not_told = exc
     urls = _unique(image.get('locations') or [])
-    if urls:
-        hint = ''
-    elif not hint:
-        hint = ('use Glance 29 or newer, or let it show locations, which '
-                'OSSN-0090 advises against')
-    return Locations(urls, hint)
+    if not urls:
+        # The caller's one line says the rest.
+        return Locations((), not_told.fault, not_told.cure)
+    if not_told.fault:
+        LOG.warning('Could not read the locations of image %(image)s with '
+                    'service credentials, using those that Glance shows to '
+                    'users: %(fault)s. To mend it: %(cure)s.',
+                    {'image': image['id'], 'fault': not_told.fault,
+                     'cure': not_told.cure})
+    return Locations(urls)
 
 
 class _NotTold(Exception):
-    """The locations API gave no answer; the message says what would help."""
+    """The locations API gave no answer.
+
+    :param fault: what is wrong, '' if that is how things are set up
+    :param cure: what would help
+    """
+
+    def __init__(self, fault: str, cure: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+        self.cure = cure
 
 
-def _ask_as_service(context: nova_context.RequestContext,
+def _ask_as_service(service: ty.Any, context: nova_context.RequestContext,
                     image_id: str) -> tuple[str, ...]:
     """Read the locations with the credentials of ``[service_user]``.
 
@@ -160,47 +185,43 @@ def _ask_as_service(context: nova_context.RequestContext,
     group = nova.conf.service_token.SERVICE_USER_GROUP
     try:
         credentials = service_auth.get_service_auth_plugin(group)
-    except ks_exc.MissingRequiredOptions as exc:
-        raise _complaint(image_id, 'the [service_user] section of nova.conf '
-                         'is incomplete: %s' % exc)
+    except Exception as exc:
+        raise _NotTold('%s: %s' % (type(exc).__name__, exc),
+                       'complete the [service_user] section of nova.conf')
     if credentials is None:
         LOG.debug('No [service_user] credentials to read the locations of '
                   'image %s with', image_id)
-        raise _NotTold('set up the [service_user] section of nova.conf, with '
-                       'the service and admin roles for its user')
+        raise _NotTold('', 'set up the [service_user] section of nova.conf, '
+                       'with the roles service and admin for its user')
     # overwrite=False: this context must not become the current one.
     as_service = nova_context.RequestContext(
         user_auth_plugin=service_token.ServiceTokenAuthWrapper(
             user_auth=credentials, service_auth=credentials),
         global_request_id=context.global_id, overwrite=False)
     try:
-        found = glance.GlanceClientWrapper().call(
+        found = service._client.call(
             as_service, 2, 'get_image_locations', args=(image_id,))
     except glanceclient.exc.HTTPNotImplemented:
         LOG.debug('Glance has no locations API (Images API v2.17)')
-        raise _NotTold('')
+        raise _NotTold('', 'use Glance 29 or newer, or let it show '
+                       'locations, which OSSN-0090 advises against')
     except (glanceclient.exc.HTTPForbidden,
             glanceclient.exc.HTTPNotFound) as exc:
         # Glance hides images of other projects from all but admins.
-        raise _complaint(
-            image_id, 'Glance answered %s; give the user of [service_user] '
-            'the roles service and admin in its project' % exc.code)
+        raise _NotTold('Glance answered %s' % exc.code,
+                       'give the user of [service_user] the roles service '
+                       'and admin in its project')
     except (glanceclient.exc.HTTPUnauthorized, ks_exc.Unauthorized):
-        raise _complaint(image_id, 'the credentials in the [service_user] '
-                         'section of nova.conf were rejected')
+        raise _NotTold('the credentials were rejected',
+                       'correct the [service_user] section of nova.conf')
     except Exception as exc:
-        raise _complaint(image_id, 'asking Glance as [service_user] failed '
-                         'with %s: %s' % (type(exc).__name__, exc))
+        raise _NotTold('%s: %s' % (type(exc).__name__, exc),
+                       'see whether Glance and Keystone answer the '
+                       '[service_user] of nova.conf')
     return _unique(found)
 
 
-def _complaint(image_id: str, reason: str) -> _NotTold:
-    LOG.warning('Could not read the locations of image %(image)s with '
-                'service credentials: %(reason)s. Trying what Glance shows '
-                'to users.', {'image': image_id, 'reason': reason})
-    return _NotTold(reason)
-
-
 def _unique(found: ty.Iterable[ty.Mapping[str, ty.Any]]) -> tuple[str, ...]:
+    urls = (entry.get('url') for entry in found)
     return tuple(dict.fromkeys(
-        entry['url'] for entry in found if entry.get('url')))
+        url for url in urls if url and isinstance(url, str)))
