@@ -22,6 +22,7 @@ has the Ceph bindings.
 
 import collections
 import dataclasses
+import errno
 import json
 import os
 import selectors
@@ -50,8 +51,17 @@ GRACE = 3.0
 # log their result only.
 LOG_INTERVAL = 60.0
 
-# Child's last words on stderr that are kept for the debug log, in bytes.
+# Child's last words on stderr that are kept for the debug log, in bytes, and
+# how much of the last one goes into a message, in characters.
 STDERR_TAIL = 4096
+LAST_WORDS = 200
+
+# No line of the protocol is longer, in bytes.
+LONGEST_LINE = 65536
+
+# Seconds that a child has to remove its temporary file and go when it is told
+# to, before it is killed.
+TERM_TIMEOUT = 2.0
 
 # Longest wait for a killed child to disappear, in seconds. Only one that
 # hangs in the kernel, as on a dead NFS server, takes longer.
@@ -61,12 +71,28 @@ REAP_TIMEOUT = 5.0
 LOCAL_CODES = frozenset(['no_space', 'local_file'])
 UNREACHABLE_CODES = frozenset(['connect', 'stalled'])
 
+# Those that only a cluster that answered can have caused.
+ANSWERED_CODES = frozenset(['not_found', 'permission', 'wrong_size',
+                            'wrong_digest', 'wrong_cluster', 'read'])
+
+# Exit status of an engine that has no bindings to work with.
+EXIT_BINDINGS = 10
+
+# A Python that fails to start like this is not there or none at all. Other
+# errors, such as too many open files, would hit any other Python too.
+NO_PYTHON = frozenset([errno.ENOENT, errno.ENOTDIR, errno.EACCES,
+                       errno.ENOEXEC])
+
 # Where librados looks first when it is given no path.
 DEFAULT_CEPH_CONF = '/etc/ceph/ceph.conf'
 
-# The fsid of the cluster last asked, by how and with which version of its
-# configuration file it was reached.
-_fsids: dict[tuple[str, str, int], str] = {}
+# Seconds for which an fsid is believed without asking. A cluster that was set
+# up anew behind the same configuration is refused for that long.
+FSID_MAX_AGE = 600.0
+
+# The fsid of the cluster last asked and when that was, by how and with which
+# version of its configuration file it was reached.
+_fsids: dict[tuple[str, str, int], tuple[str, float]] = {}
 
 # The interpreter that was seen to have the bindings.
 _python: str | None = None
@@ -120,12 +146,14 @@ class Cluster:
         Empty options fall back to those of ``[libvirt]``, as they always
         have.
         """
+        timeout = (CONF.glance.rbd_connect_timeout or
+                   CONF.libvirt.rbd_connect_timeout)
         return cls(
             user=CONF.glance.rbd_user or CONF.libvirt.rbd_user or '',
             conf=(CONF.glance.rbd_ceph_conf or
                   CONF.libvirt.images_rbd_ceph_conf or ''),
-            connect_timeout=(CONF.glance.rbd_connect_timeout or
-                             CONF.libvirt.rbd_connect_timeout))
+            # Neither option has a lower limit, and no wait is endless here.
+            connect_timeout=timeout if timeout > 0 else cls.connect_timeout)
 
     def arguments(self) -> list[str]:
         """Return the engine's options for this cluster."""
@@ -207,7 +235,9 @@ def export(source: Source, dst_path: str, cluster: Cluster | None = None,
         arguments.append('--fsid=%s' % fsid)
     # With '=' no name can be taken for an option, and after '--' no path.
     arguments += ['--pool=%s' % source.pool, '--image=%s' % source.image,
-                  '--snap=%s' % source.snapshot, '--', dst_path]
+                  '--snap=%s' % source.snapshot,
+                  # The child has another working directory.
+                  '--', os.path.abspath(dst_path)]
 
     started = time.monotonic()
     final = _attempt(cluster, arguments,
@@ -245,11 +275,12 @@ def fsid(cluster: Cluster | None = None) -> str:
     except OSError:
         version = 0
     key = (cluster.user, cluster.conf, version)
-    if key not in _fsids:
+    answer, asked = _fsids.get(key, ('', 0.0))
+    if not answer or time.monotonic() - asked > FSID_MAX_AGE:
         answer = probe(cluster)
         _fsids.clear()
-        _fsids[key] = answer
-    return _fsids[key]
+        _fsids[key] = answer, time.monotonic()
+    return answer
 
 
 def engine_path() -> str:
@@ -275,8 +306,7 @@ def _attempt(cluster: Cluster, arguments: list[str], patience: float,
             _fsids.clear()
         if exc.unreachable:
             cluster.breaker.failed(str(exc))
-        elif exc.code != 'bindings':
-            # Any other refusal is an answer.
+        elif exc.code in ANSWERED_CODES:
             cluster.breaker.succeeded()
         raise
     cluster.breaker.succeeded()
@@ -296,8 +326,9 @@ def _run(arguments: list[str], patience: float,
         try:
             final = _Child(python, arguments, patience, subject).run()
         except TransferError as exc:
-            if exc.code != 'bindings':
+            if exc.code in ANSWERED_CODES | UNREACHABLE_CODES:
                 _python = python
+            if exc.code != 'bindings':
                 raise
             missing = exc
         else:
@@ -329,7 +360,8 @@ class _Child:
         self._final: dict[str, ty.Any] | None = None
         self._rest = b''
         self._stderr: ty.Deque[bytes] = collections.deque(maxlen=8)
-        self._started = self._heard = self._logged = time.monotonic()
+        self._started = self._logged = time.monotonic()
+        self._deadline = self._started + patience
 
     def run(self) -> dict[str, ty.Any]:
         LOG.debug('Starting the RBD export engine: %s', self._command)
@@ -338,33 +370,50 @@ class _Child:
                 self._command, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 close_fds=True, cwd='/')
-        except OSError as exc:
+        except (OSError, ValueError) as exc:
             # No interpreter at this path is as good as one without bindings.
-            raise TransferError('bindings', 'cannot run %s: %s'
-                                % (self._python, exc))
+            # A ValueError is an argument that no command line can hold.
+            absent = getattr(exc, 'errno', None) in NO_PYTHON
+            raise TransferError('bindings' if absent else 'unexpected',
+                                'cannot run %s: %s' % (self._python, exc))
         finished = False
         try:
             finished = self._watch(process)
+        except OSError as exc:
+            raise TransferError('unexpected', 'cannot watch the export '
+                                'process: %s' % exc)
         finally:
             # Also when this thread of execution is being torn down.
-            status = self._end(process, GRACE if finished else 0)
+            left = min(GRACE, self._deadline - time.monotonic())
+            status = self._end(process, max(0, left) if finished else 0)
         self._log_stderr()
+        if self._final is not None:
+            return self._judge(self._final, status)
         if not finished:
             raise TransferError(
                 'stalled', 'the export process gave no sign of life for '
                 '%d s and was killed' % self._patience)
-        if self._final is None:
-            raise TransferError(
-                'unexpected', 'the export process ended with status %s and '
-                'no result' % status)
-        if self._final['event'] == 'result' and status == 0:
-            return self._final
-        raise TransferError(self._final.get('code', 'unexpected'),
-                            self._final.get('message', 'no message'),
-                            self._final)
+        raise TransferError(
+            'bindings' if status == EXIT_BINDINGS else 'unexpected',
+            'the export process ended with status %s and no result: %s'
+            % (status, self._last_words()))
+
+    @staticmethod
+    def _judge(final: dict[str, ty.Any],
+               status: int | None) -> dict[str, ty.Any]:
+        """Return the final event if it tells of success, else raise it."""
+        if final['event'] == 'error':
+            raise TransferError(str(final.get('code', 'unexpected')),
+                                str(final.get('message', 'no message')),
+                                final)
+        if status != 0:
+            # The file was whole, verified and in place before it said so.
+            LOG.warning('The RBD export process ended with status %s after '
+                        'it had succeeded', status)
+        return final
 
     def _watch(self, process: subprocess.Popen) -> bool:
-        """Read what the child says until it has closed its output.
+        """Read what the child says until it has nothing to say any more.
 
         :returns: False if it stalled
         """
@@ -377,9 +426,9 @@ class _Child:
                 os.set_blocking(pipe.fileno(), False)
                 selector.register(pipe, selectors.EVENT_READ)
             while handlers:
-                left = self._heard + self._patience - time.monotonic()
+                left = self._deadline - time.monotonic()
                 if left <= 0:
-                    return False
+                    return self._final is not None
                 for key, _events in selector.select(left):
                     try:
                         data = os.read(key.fd, 65536)
@@ -393,22 +442,26 @@ class _Child:
         return True
 
     def _take_events(self, data: bytes) -> None:
-        # The child counts the time since its last byte itself and says so.
-        # Here only silence counts, as of a process that was stopped.
-        self._heard = time.monotonic()
         lines = (self._rest + data).split(b'\n')
-        self._rest = lines.pop()
+        self._rest = lines.pop()[-LONGEST_LINE:]
         for line in lines:
             try:
-                event = json.loads(line)
-                kind = event['event']
-            except (ValueError, KeyError, TypeError):
-                self._take_stderr(line)
-                continue
-            if kind == 'progress':
-                self._log_progress(event)
-            else:
-                self._final = event
+                self._take_event(json.loads(line))
+            except (ValueError, LookupError, TypeError, RecursionError):
+                # What a library printed, for example.
+                self._take_stderr(line + b'\n')
+
+    def _take_event(self, event: dict[str, ty.Any]) -> None:
+        if event['event'] == 'progress':
+            # The child counts the time since its last byte itself and says
+            # so. Here only silence counts, as of a process that was stopped.
+            self._deadline = time.monotonic() + self._patience
+            self._log_progress(event)
+        elif event['event'] in ('result', 'error'):
+            self._deadline = time.monotonic() + GRACE
+            self._final = event
+        else:
+            raise ValueError('no event of the protocol')
 
     def _log_progress(self, event: dict[str, ty.Any]) -> None:
         now = time.monotonic()
@@ -424,11 +477,18 @@ class _Child:
     def _take_stderr(self, data: bytes) -> None:
         self._stderr.append(data[-STDERR_TAIL:])
 
-    def _log_stderr(self) -> None:
+    def _tail(self) -> str:
         tail = b''.join(self._stderr)[-STDERR_TAIL:]
+        return tail.decode('utf-8', 'replace').strip()
+
+    def _last_words(self) -> str:
+        lines = self._tail().splitlines()
+        return lines[-1][-LAST_WORDS:] if lines else 'it wrote nothing'
+
+    def _log_stderr(self) -> None:
+        tail = self._tail()
         if tail:
-            LOG.debug('The RBD export engine wrote: %s',
-                      tail.decode('utf-8', 'replace').strip())
+            LOG.debug('The RBD export engine wrote: %s', tail)
 
     @staticmethod
     def _end(process: subprocess.Popen, grace: float) -> int | None:
@@ -437,11 +497,13 @@ class _Child:
         :param grace: seconds that it has to end by itself
         :returns: its exit status, None if it hangs in the kernel
         """
+        steps = ((grace, process.terminate), (TERM_TIMEOUT, process.kill))
         try:
-            try:
-                return process.wait(grace)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            for timeout, stop in steps:
+                try:
+                    return process.wait(timeout)
+                except subprocess.TimeoutExpired:
+                    stop()
             return process.wait(REAP_TIMEOUT)
         except subprocess.TimeoutExpired:
             LOG.error('The RBD export process %d cannot be killed, it hangs '
