@@ -18,6 +18,7 @@ path. All of them go through :func:`fetch_once`.
 """
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -29,6 +30,7 @@ from oslo_log import log as logging
 from oslo_utils import fileutils
 
 import nova.conf
+from nova import utils
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -46,9 +48,12 @@ LOCK_NAME = 'fetch-'
 CACHE_NAME = re.compile(r'[0-9a-f]{40}\Z')
 
 # Files that are written on the way to a cache file: by images.fetch_to_raw,
-# and by the export engine on a file system that cannot make nameless files.
-LEFTOVER_NAME = re.compile(
-    r'\.?([0-9a-f]{40})(\.part|\.converted)?(\.[0-9A-Za-z_]+\.rbd-export)?\Z')
+# and by the export engine on a file system that cannot make nameless files
+# (see TEMPORARY_NAME in nova.storage.rbd_export.target).
+LEFTOVER_NAMES = (
+    re.compile(r'([0-9a-f]{40})\.(?:part|converted)\Z'),
+    re.compile(r'\.([0-9a-f]{40})(?:\.part)?\.rbd-export-[0-9a-f]{16}\.tmp\Z'),
+)
 
 
 def fetch_once(staged: bool = False) -> ty.Callable:
@@ -90,38 +95,48 @@ def reclaim_leftovers(base_dir: str, lock_path: str) -> None:
     """Remove what fetches that were cut off left in the image cache.
 
     A file is left over if nobody holds the locks under which such files are
-    written. The lock files of images that are gone are removed as well.
+    written. The lock files of images that are gone are removed as well. What
+    cannot be removed stays until the next time.
 
     :param base_dir: directory of the image cache
     :param lock_path: directory of the locks
     """
-    for entry in sorted(os.listdir(base_dir)):
-        match = LEFTOVER_NAME.match(entry)
-        if match is None or match.group(1) == entry:
-            continue
-        with _try_lock(match.group(1), lock_path) as owned:
-            if owned:
-                _remove_leftover(os.path.join(base_dir, entry))
-    if not os.path.isdir(lock_path):
-        return
-    for entry in os.listdir(lock_path):
+    for entry in _entries(base_dir):
+        for pattern in LEFTOVER_NAMES:
+            match = pattern.match(entry)
+            if match is not None:
+                _reclaim(os.path.join(base_dir, entry), match.group(1),
+                         lock_path)
+    for entry in _entries(lock_path):
         name = entry.removeprefix(LOCK_PREFIX + LOCK_NAME)
-        if (name == entry or not CACHE_NAME.match(name) or
-                os.path.exists(os.path.join(base_dir, name))):
-            continue
-        with _try_lock(name, lock_path) as owned:
-            if owned:
-                fileutils.delete_if_exists(os.path.join(lock_path, entry))
+        if (name != entry and CACHE_NAME.match(name) and
+                not os.path.exists(os.path.join(base_dir, name))):
+            _reclaim_lock(os.path.join(lock_path, entry), name, lock_path)
 
 
-def _remove_leftover(path: str) -> None:
+def _entries(directory: str) -> list[str]:
     try:
-        size = os.stat(path).st_blocks * 512
-        os.unlink(path)
+        return sorted(os.listdir(directory))
     except FileNotFoundError:
-        # Its writer has just finished.
+        # Nothing was ever locked or fetched here.
+        return []
+
+
+def _reclaim(path: str, name: str, lock_path: str) -> None:
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_try_lock(LOCK_NAME + name, lock_path))
+            # Hosts of the same instances path that run an older Nova hold
+            # this one only. It is not created for nobody to hold.
+            if os.path.exists(os.path.join(lock_path, LOCK_PREFIX + name)):
+                stack.enter_context(_try_lock(name, lock_path))
+            size = os.stat(path).st_blocks * 512
+            os.unlink(path)
+    except (lockutils.AcquireLockFailedException, FileNotFoundError):
+        # It is being written, or its writer has just finished.
         return
-    except OSError as exc:
+    except Exception as exc:
+        # Whatever it is, it must not end the care for the rest of the cache.
         LOG.error('Could not remove %(path)s, left by an interrupted '
                   'download: %(reason)s', {'path': path, 'reason': exc})
     else:
@@ -129,10 +144,23 @@ def _remove_leftover(path: str) -> None:
                  'freed %(size)d bytes', {'path': path, 'size': size})
 
 
+def _reclaim_lock(path: str, name: str, lock_path: str) -> None:
+    try:
+        with _try_lock(LOCK_NAME + name, lock_path):
+            os.unlink(path)
+    except (lockutils.AcquireLockFailedException, FileNotFoundError):
+        return
+    except Exception as exc:
+        LOG.error('Could not remove the lock file %(path)s: %(reason)s',
+                  {'path': path, 'reason': exc})
+
+
 def _is_cache_file(path: str) -> bool:
     directory, name = os.path.split(path)
-    return bool(CACHE_NAME.match(name)) and directory == os.path.join(
-        CONF.instances_path, CONF.image_cache.subdirectory_name)
+    cache = os.path.join(CONF.instances_path,
+                         CONF.image_cache.subdirectory_name)
+    return (bool(CACHE_NAME.match(name)) and
+            os.path.normpath(directory) == os.path.normpath(cache))
 
 
 def _lock_path() -> str:
@@ -165,20 +193,16 @@ def _lock(name: str) -> ty.Iterator[None]:
 
 
 @contextlib.contextmanager
-def _try_lock(name: str, lock_path: str) -> ty.Iterator[bool]:
-    """Hold the fetch lock and the image backend's lock if both are free."""
-    with contextlib.ExitStack() as stack:
-        owned = True
-        for lock_name in (LOCK_NAME + name, name):
-            try:
-                lock = stack.enter_context(lockutils.lock(
-                    lock_name, lock_file_prefix=LOCK_PREFIX, external=True,
-                    lock_path=lock_path, blocking=False))
-            except lockutils.AcquireLockFailedException:
-                owned = False
-                break
-            owned = owned and _is_current(lock)
-        yield owned
+def _try_lock(name: str, lock_path: str) -> ty.Iterator[None]:
+    """Hold a lock if it is free.
+
+    :raises: AcquireLockFailedException if it is not
+    """
+    with lockutils.lock(name, lock_file_prefix=LOCK_PREFIX, external=True,
+                        lock_path=lock_path, blocking=False) as lock:
+        if not _is_current(lock):
+            raise lockutils.AcquireLockFailedException(name)
+        yield
 
 
 def _is_current(lock: ty.Any) -> bool:
@@ -190,8 +214,11 @@ def _is_current(lock: ty.Any) -> bool:
     try:
         return os.path.samestat(os.fstat(lockfile.fileno()),
                                 os.stat(lock.path))
-    except FileNotFoundError:
-        return False
+    except OSError as exc:
+        # NFS says the latter of a file that another host has removed.
+        if exc.errno in (errno.ENOENT, errno.ESTALE):
+            return False
+        raise
 
 
 def _make_durable(path: str) -> None:
@@ -199,14 +226,29 @@ def _make_durable(path: str) -> None:
 
     A host that loses power must not find a corrupt backing file later. The
     fetch may have converted or renamed what had been synced before.
+
+    :raises: OSError if the disk lost data of the file, which is removed then
     """
-    for name in (path, os.path.dirname(path)):
-        try:
-            descriptor = os.open(name, os.O_RDONLY)
-        except OSError:
-            # A fetch that a unit test replaced makes no file.
-            continue
-        try:
+    if not os.path.exists(path):
+        # A fetch that a unit test replaced makes no file.
+        return
+    with fileutils.remove_path_on_error(path):
+        _sync(path)
+    try:
+        _sync(os.path.dirname(path))
+    except OSError as exc:
+        # Some network file systems cannot do this for a directory.
+        if exc.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if utils.concurrency_mode_threading():
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        else:
+            # It may take as long as the disk needs for gigabytes.
+            utils.get_eventlet().tpool.execute(os.fsync, descriptor)
+    finally:
+        os.close(descriptor)
