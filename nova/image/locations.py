@@ -201,6 +201,7 @@ def _ask_as_service(service: ty.Any, context: nova_context.RequestContext,
     try:
         found = service._client.call(
             as_service, 2, 'get_image_locations', args=(image_id,))
+        return _unique(found)
     except glanceclient.exc.HTTPNotImplemented:
         LOG.debug('Glance has no locations API (Images API v2.17)')
         raise _NotTold('', 'use Glance 29 or newer, or let it show '
@@ -218,7 +219,6 @@ def _ask_as_service(service: ty.Any, context: nova_context.RequestContext,
         raise _NotTold('%s: %s' % (type(exc).__name__, exc),
                        'see whether Glance and Keystone answer the '
                        '[service_user] of nova.conf')
-    return _unique(found)
 
 
 def _unique(found: ty.Iterable[ty.Mapping[str, ty.Any]]) -> tuple[str, ...]:
