@@ -707,7 +707,9 @@ class RBDDriver:
 
     @staticmethod
     def _has_snapshot(image: RBDVolumeProxy, name: str) -> bool:
-        return any(snap.get('name') == name for snap in image.list_snaps())
+        # Going through them may ask the cluster too.
+        return name in _offload(
+            lambda: [snap.get('name') for snap in image.list_snaps()])
 
     def create_snap(self, volume: str, name: str, pool: str | None = None,
                     protect: bool = False) -> None:

@@ -13,12 +13,14 @@
 """The RBD driver on a real cluster, and on one that does not answer."""
 
 import contextlib
+import functools
 import os
 import socket
 import threading
 import time
 from urllib import parse
 
+import fixtures
 from oslo_concurrency import processutils
 import rados
 import rbd
@@ -30,6 +32,17 @@ from nova.tests.fixtures import ceph_cluster
 from nova.tests.fixtures import daemon
 
 MiB = 1 << 20
+
+
+@functools.cache
+def shared_cluster():
+    """Return the cluster of this process, which ends with it."""
+    cluster = ceph_cluster.CephCluster(['images', 'vms'], manager=True)
+    cluster.setUp()
+    # What a compute node gets whose disks are in Ceph.
+    cluster.create_user('compute', osd='profile rbd pool=vms, '
+                        'profile rbd-read-only pool=images')
+    return cluster
 
 
 class Ticker:
@@ -126,6 +139,25 @@ class UnreachableMonitorTestCase(RbdUtilsTestCase):
             self.assertRaises(processutils.ProcessExecutionError,
                               self.driver.get_mon_addrs)
 
+    def test_ceph_tool_hangs(self):
+        # As "ceph df" does without a manager, no matter what is configured.
+        tool = os.path.join(os.path.dirname(self.conf), 'ceph')
+        with open(tool, 'w') as script:
+            script.write('#!/bin/sh\necho $$ > %s.pid\nexec sleep 600\n'
+                         % tool)
+        os.chmod(tool, 0o755)
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PATH', os.path.dirname(tool) + ':' + os.environ['PATH']))
+        self.stub_out('nova.storage.rbd_utils.REQUEST_PATIENCE', 1)
+        self.stub_out('nova.storage.rbd_utils.COMMAND_GRACE', 1)
+        driver = rbd_utils.RBDDriver(connect_timeout=1)
+        with self.takes(2.5, 10):
+            exc = self.assertRaises(processutils.ProcessExecutionError,
+                                    driver.get_mon_addrs)
+        self.assertEqual(124, exc.exit_code)
+        with open(tool + '.pid') as pid:
+            self.assertFalse(os.path.exists('/proc/' + pid.read().strip()))
+
     def test_rbd_tool(self):
         with self.takes(1.9, 7):
             self.assertRaises(processutils.ProcessExecutionError,
@@ -139,20 +171,10 @@ class UnreachableMonitorTestCase(RbdUtilsTestCase):
 
 class ClusterTestCase(RbdUtilsTestCase):
 
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.cluster = ceph_cluster.CephCluster(['images', 'vms'],
-                                               manager=True)
-        cls.cluster.setUp()
-        cls.addClassCleanup(cls.cluster.cleanUp)
-        # What a compute node gets whose disks are in Ceph.
-        cls.user = cls.cluster.create_user(
-            'compute', osd='profile rbd pool=vms, '
-            'profile rbd-read-only pool=images')
-
     def setUp(self):
         super().setUp()
+        self.cluster = shared_cluster()
+        self.user = self.cluster.users['compute']
         self.flags(group='libvirt', images_rbd_pool='vms',
                    rbd_user='compute', rbd_connect_timeout=5,
                    images_rbd_ceph_conf=self.user.conf,
@@ -465,6 +487,11 @@ class ToolsTestCase(ClusterTestCase):
 
 class FaultTestCase(ClusterTestCase):
 
+    def setUp(self):
+        super().setUp()
+        # Enough to tell it from the timeout of the connection.
+        self.stub_out('nova.storage.rbd_utils.REQUEST_PATIENCE', 4)
+
     def driver_with(self, conf, name='bad.conf', **kwargs):
         """Return a driver with a ceph.conf of its own."""
         path = os.path.join(self.useFixture(daemon.Directory()).path, name)
@@ -497,7 +524,7 @@ class FaultTestCase(ClusterTestCase):
         self.make_disk()
         driver = rbd_utils.RBDDriver(connect_timeout=1)
         self.cluster.osd.pause()
-        with self.takes(11, 16):
+        with self.takes(3.9, 8):
             self.assertRaises(rbd.Timeout, driver.size, self.name)
         self.cluster.osd.resume()
         self.assertEqual(len(self.data), driver.size(self.name))
@@ -506,10 +533,10 @@ class FaultTestCase(ClusterTestCase):
         self.make_disk()
         driver = rbd_utils.RBDDriver(connect_timeout=1)
         self.cluster.osd.pause()
-        thaw = threading.Timer(14, self.cluster.osd.resume)
+        thaw = threading.Timer(6, self.cluster.osd.resume)
         thaw.start()
         self.addCleanup(thaw.join)
-        with self.takes(13, 25):
+        with self.takes(5.5, 20):
             driver.resize(self.name, 8 * MiB)
         self.assertEqual(8 * MiB, driver.size(self.name))
 
