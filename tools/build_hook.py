@@ -52,6 +52,8 @@ class NovaMetadataHook(MetadataHookInterface):
     def update(self, metadata: ty.Dict[str, ty.Any]) -> None:
         patchset = patch_queue.Patchset(pathlib.Path(self.root))
         wheel = upstream_wheel.Wheel(pathlib.Path(self.root))
+        # A build that cannot work is to end here, before it takes time.
+        patchset.plan(wheel.read, exact=True)
         theirs = wheel.metadata()
         unknown = {key.lower() for key in theirs.keys()} - KNOWN
         if unknown:
@@ -68,8 +70,9 @@ class NovaMetadataHook(MetadataHookInterface):
             'license': theirs['License-Expression'],
             'classifiers': theirs.get_all('Classifier'),
             'requires-python': theirs['Requires-Python'],
-            'urls': dict(url.split(', ', 1)
-                         for url in theirs.get_all('Project-URL')),
+            'urls': {label: url for label, _, url in (
+                str(field).partition(', ')
+                for field in theirs.get_all('Project-URL', []))},
         })
         metadata.update(self._dependencies(theirs))
         metadata.update(self._entry_points(wheel, patchset))

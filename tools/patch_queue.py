@@ -304,8 +304,8 @@ class Patchset:
                         'patches/%s changes %s, a file of the checkout: edit '
                         'that instead' % (patch.name, path))
         for script, target in self.pin.scripts.items():
-            if target.partition(':')[0].replace('.', '/') + '.py' not in (
-                    self.modules):
+            module = target.partition(':')[0].replace('.', '/') + '.py'
+            if module not in self.modules:
                 raise PatchsetError(
                     'patches/upstream.ini: script %s: the checkout has no '
                     'module for %s' % (script, target))

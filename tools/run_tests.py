@@ -65,7 +65,7 @@ GROUPS = {
     'functional': ['functional-threading', 'functional-eventlet'],
 }
 # Suites of one row run at the same time.
-ROWS = [['unit-threading', 'unit-eventlet'], ['tools'],
+ROWS = [['unit-threading', 'unit-eventlet', 'tools'],
         ['functional-threading'], ['functional-eventlet']]
 OUTCOMES = {'success': 'passed', 'xfail': 'passed', 'skip': 'skipped'}
 
@@ -132,10 +132,12 @@ class Suite(threading.Thread):
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, number)
 
-    def _finished(self, test: ty.Dict[str, ty.Any]) -> None:
-        details = '\n'.join(
-            content.as_text() for name, content in test['details'].items()
-            if content.content_type.type == 'text').strip()
+    def _finished(self, test: ty.Any) -> None:
+        texts = {name: content.as_text().strip()
+                 for name, content in test['details'].items()
+                 if content.content_type.type == 'text'}
+        reason = texts.pop('reason', '')
+        details = '\n'.join(filter(None, [reason, *texts.values()]))
         if test['status'] in ('exists', 'unknown'):
             if details:
                 self.log.write(details + '\n')
@@ -155,8 +157,7 @@ class Suite(threading.Thread):
             self._say(line, details)
         elif outcome == 'skipped' or self.options.verbose or (
                 self.name.startswith('functional')):
-            self._say(line + (': %s' % details.splitlines()[0]
-                              if details and outcome == 'skipped' else ''))
+            self._say(line + (': ' + reason if reason else ''))
         else:
             self.log.write(line + '\n')
 
@@ -226,7 +227,8 @@ def main(argv: ty.Optional[ty.List[str]] = None) -> int:
                                        'skipped', 'seconds'))
     for suite in suites:
         print('%-22s %7d %7d %7d %8.1f' % (
-            suite.name, *suite.counts.values(), suite.seconds))
+            suite.name, suite.counts['passed'], suite.counts['failed'],
+            suite.counts['skipped'], suite.seconds))
     total = [sum(suite.counts[key] for suite in suites)
              for key in ('passed', 'failed', 'skipped')]
     print('%d passed, %d failed, %d skipped' % tuple(total))

@@ -15,8 +15,8 @@
 
 Each is what pip chose today for an empty environment: the first for Nova
 with everything that its tests, style checks and documentation need, the
-second for Keystone and Glance, which want an environment of their own. Run the whole test suite with the new files
-before they are committed.
+second for Keystone and Glance, which want an environment of their own. Run
+the whole test suite with the new files before they are committed.
 """
 
 import argparse

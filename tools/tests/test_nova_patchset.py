@@ -375,13 +375,23 @@ class RealReleaseTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.tree = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        top = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.tree = top / 'tree'
+        # A copy: somebody may edit the checkout while this runs.
+        self.checkout = top / 'checkout'
+        for name in ('nova', 'patches'):
+            shutil.copytree(small_checkout.CHECKOUT / name,
+                            self.checkout / name)
         self.wheel = upstream_wheel.Wheel(small_checkout.CHECKOUT)
+        cached = self.checkout / 'build' / 'upstream'
+        cached.mkdir(parents=True)
+        shutil.copy(self.wheel.path, cached)
         self.wheel.extract('nova/', self.tree / 'nova')
 
     def tool(self, *args, code=OK):
-        run = subprocess.run([sys.executable, str(TOOL)] + [
-            str(arg) for arg in args], stdout=subprocess.PIPE,
+        run = subprocess.run(
+            [sys.executable, str(TOOL), '--checkout', str(self.checkout)] +
+            [str(arg) for arg in args], stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
         self.assertEqual(code, run.returncode, run.stderr)
         return run.stdout
@@ -402,7 +412,7 @@ class RealReleaseTest(testtools.TestCase):
         self.tool('check', self.tree, code=NOT_APPLIED)
         self.tool('apply', self.tree)
         self.tool('check', self.tree)
-        ours = patch_queue.Patchset(small_checkout.CHECKOUT)
+        ours = patch_queue.Patchset(self.checkout)
         for path, full in ours.modules.items():
             self.assertEqual(full.read_bytes(),
                              (self.tree / path).read_bytes(), path)

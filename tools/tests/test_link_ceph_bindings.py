@@ -1,0 +1,101 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import importlib.machinery
+import os
+import pathlib
+import subprocess
+import sys
+import venv
+
+import fixtures
+import testtools
+
+import link_ceph_bindings
+import small_checkout
+
+TOOL = small_checkout.CHECKOUT / 'tools' / 'link_ceph_bindings.py'
+SUFFIX = importlib.machinery.EXTENSION_SUFFIXES[0]
+
+
+class LinkTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        top = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        # Made of this environment's interpreter, which may be one itself.
+        venv.create(top / 'venv', symlinks=True)
+        self.python = top / 'venv' / 'bin' / 'python'
+        self.site = next((top / 'venv' / 'lib').glob('*/site-packages'))
+        self.place = top / 'place'
+        self.place.mkdir()
+
+    def tool(self, *args):
+        run = subprocess.run([str(self.python), str(TOOL)] + list(args),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True)
+        self.assertEqual(1, len(run.stdout.splitlines()), run.stdout)
+        return run.returncode, run.stdout
+
+    def refuse(self, *said):
+        code, text = self.tool('--from', str(self.place))
+        self.assertEqual(1, code, text)
+        for part in said:
+            self.assertIn(part, text)
+        self.assertEqual([], [name for name in os.listdir(self.site)
+                              if name.startswith(('rados', 'rbd'))])
+
+    def test_links(self):
+        try:
+            for name in link_ceph_bindings.MODULES:
+                link_ceph_bindings.find(name,
+                                        link_ceph_bindings.usual_places())
+        except LookupError as exc:
+            self.skipTest(str(exc))
+        code, text = self.tool()
+        self.assertEqual(0, code, text)
+        self.assertIn(str(self.site), text)
+        subprocess.run([str(self.python), '-c', 'import rados, rbd'],
+                       check=True)
+        code, text = self.tool()
+        self.assertEqual(0, code, text)
+        self.assertIn('already', text)
+
+    def test_none(self):
+        self.refuse(str(self.place), 'install python3-rados')
+
+    def test_one_is_missing(self):
+        (self.place / ('rados' + SUFFIX)).write_bytes(b'')
+        self.refuse('rbd', 'install python3-rbd')
+
+    def test_for_another_python(self):
+        (self.place / 'rados.cpython-27.so').write_bytes(b'')
+        self.refuse('rados.cpython-27.so', 'another Python')
+
+    def test_does_not_load(self):
+        for name in link_ceph_bindings.MODULES:
+            (self.place / (name + SUFFIX)).write_bytes(b'no library')
+        self.refuse('rados' + SUFFIX, 'ImportError')
+
+    def test_dangling_link_of_an_earlier_run(self):
+        (self.site / ('rados' + SUFFIX)).symlink_to('/no/such/file')
+        code, text = self.tool('--from', str(self.place))
+        self.assertEqual(1, code, text)
+
+    def test_no_virtual_environment(self):
+        base = pathlib.Path(sys.base_prefix, 'bin', 'python3')
+        run = subprocess.run(
+            [str(base), '-I', '-S', str(TOOL)], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+        if run.returncode == 0:
+            self.skipTest('this interpreter has the bindings')
+        self.assertIn('no virtual environment', run.stdout)

@@ -1,0 +1,168 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import fixtures
+import testtools
+
+import small_checkout
+
+CHECKOUT = small_checkout.CHECKOUT
+PASS = 'def test_pass(self): pass\n'
+SKIP = 'def test_skip(self): self.skipTest("no cluster here")\n'
+FAIL = 'def test_fail(self): self.assertEqual("this", "that")\n'
+DIE = 'def test_die(self): import os; os._exit(3)\n'
+HANG = 'def test_hang(self): import time; time.sleep(60)\n'
+
+
+class RunTestsTest(testtools.TestCase):
+    """The program in a checkout of its own, with tests made for it."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (self.root / 'tools').mkdir()
+        shutil.copytree(CHECKOUT / 'tools' / 'stestr',
+                        self.root / 'tools' / 'stestr')
+        shutil.copy(CHECKOUT / 'tools' / 'run_tests.py', self.root / 'tools')
+        shutil.copy(CHECKOUT / '.stestr.conf', self.root)
+        # Enough of a nova for the names and for the check that it is one.
+        for path in ('hacking', 'tests/unit', 'tests/functional'):
+            (self.root / 'nova' / path).mkdir(parents=True)
+            (self.root / 'nova' / path / '__init__.py').touch()
+        for path in ('', 'tests'):
+            (self.root / 'nova' / path / '__init__.py').touch()
+        (self.root / 'tools' / 'tests').mkdir()
+
+    def write(self, path, *methods, imports=''):
+        (self.root / path).write_text(
+            'import unittest\n%s\nclass Test(unittest.TestCase):\n    %s' % (
+                imports, '    '.join(methods)))
+
+    def command(self, *args):
+        return [sys.executable, str(self.root / 'tools' / 'run_tests.py')
+                ] + list(args)
+
+    def run_tests(self, *args):
+        run = subprocess.run(self.command(*args), cwd='/',
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True)
+        return run.returncode, run.stdout
+
+    def assert_ends(self, line, output):
+        self.assertEqual(line, output.splitlines()[-1], output)
+        self.assertEqual(1, output.count(line), output)
+
+    def test_all_pass_in_both_modes(self):
+        self.write('nova/tests/unit/test_a.py', PASS)
+        self.write('tools/tests/test_b.py', PASS)
+        code, output = self.run_tests()
+        self.assertEqual(0, code, output)
+        self.assert_ends('3 passed, 0 failed, 0 skipped', output)
+        for suite in ('unit-threading', 'unit-eventlet', 'tools'):
+            self.assertRegex(output, r'(?m)^%s +1 +0 +0 ' % suite)
+
+    def test_the_modes_differ(self):
+        self.write('nova/tests/unit/test_a.py',
+                   'def test_a(self): self.assertEqual("true", '
+                   'os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"])\n',
+                   imports='import os')
+        code, output = self.run_tests('unit')
+        self.assertEqual(1, code, output)
+        self.assert_ends('1 passed, 1 failed, 0 skipped', output)
+        self.assertIn('unit-eventlet: FAILED', output)
+
+    def test_failure_is_shown(self):
+        self.write('tools/tests/test_b.py', PASS, FAIL, SKIP)
+        code, output = self.run_tests('tools')
+        self.assertEqual(1, code, output)
+        self.assert_ends('1 passed, 1 failed, 1 skipped', output)
+        self.assertIn('tools: FAILED test_b.Test.test_fail', output)
+        self.assertIn("'this' != 'that'", output)
+        self.assertIn('no cluster here', output)
+
+    def test_skipped_functional(self):
+        self.write('nova/tests/functional/test_c.py', PASS, SKIP)
+        code, output = self.run_tests('functional-threading')
+        self.assertEqual(0, code, output)
+        self.assert_ends('1 passed, 0 failed, 1 skipped', output)
+        code, output = self.run_tests('functional-threading',
+                                      '--fail-skipped')
+        self.assertEqual(1, code, output)
+        self.assert_ends('1 passed, 1 failed, 0 skipped', output)
+        self.assertIn('no cluster here', output)
+
+    def test_module_does_not_import(self):
+        self.write('tools/tests/test_a.py', PASS)
+        self.write('tools/tests/test_b.py', PASS, imports='import no_such')
+        code, output = self.run_tests('tools')
+        self.assertEqual(1, code, output)
+        self.assert_ends('1 passed, 1 failed, 0 skipped', output)
+        self.assertIn('no_such', output)
+
+    def test_worker_dies(self):
+        self.write('tools/tests/test_a.py', DIE, PASS)
+        code, output = self.run_tests('tools')
+        self.assertEqual(1, code, output)
+        self.assertIn('test_die', output)
+        self.assertIn('The worker ended', output)
+
+    def test_no_test_at_all(self):
+        code, output = self.run_tests('tools')
+        self.assertEqual(1, code, output)
+        self.assert_ends('0 passed, 1 failed, 0 skipped', output)
+
+    def test_filter(self):
+        self.write('tools/tests/test_a.py', PASS, FAIL)
+        code, output = self.run_tests('tools', '--filter', 'test_pass')
+        self.assertEqual(0, code, output)
+        self.assert_ends('1 passed, 0 failed, 0 skipped', output)
+
+    def test_not_the_development_tree(self):
+        shutil.rmtree(self.root / 'nova' / 'hacking')
+        self.write('nova/tests/unit/test_a.py', PASS)
+        code, output = self.run_tests('unit-threading')
+        self.assertEqual(1, code, output)
+        self.assertIn('pip install -e', output)
+
+    def test_interrupted(self):
+        self.write('tools/tests/test_a.py', HANG)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            run = subprocess.Popen(self.command('tools'),
+                                   stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
+            time.sleep(3)
+            run.send_signal(number)
+            output, _ = run.communicate(timeout=25)
+            self.assertEqual(130, run.returncode, output)
+            self.assertEqual([], self.processes(), output)
+
+    def processes(self):
+        """Command lines that name our directory."""
+        found = []
+        for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+            try:
+                if str(self.root).encode() in path.read_bytes():
+                    found.append(path)
+            except OSError:
+                pass
+        return found
+
+    def test_unknown_suite(self):
+        code, output = self.run_tests('everything')
+        self.assertEqual(2, code, output)
