@@ -88,6 +88,10 @@ class Suite(threading.Thread):
                        name.startswith('functional'))
         self.folder = RESULTS / name
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.count = self.folder / 'count'
+        self.count.unlink(missing_ok=True)
+        # A class that is skipped as a whole reports once for all its tests.
+        self.class_skipped = False
         self.log = open(self.folder / 'log', 'w', encoding='utf-8')
 
     def run(self) -> None:
@@ -98,7 +102,9 @@ class Suite(threading.Thread):
             command.append(self.options.filter)
         limit = '600' if self.name.startswith('functional') else '60'
         environment = dict(os.environ, OS_STDOUT_CAPTURE='1',
-                           OS_STDERR_CAPTURE='1', **SUITES[self.name])
+                           OS_STDERR_CAPTURE='1',
+                           NOVA_RBD_COUNT=str(self.count),
+                           **SUITES[self.name])
         environment.setdefault('OS_TEST_TIMEOUT', limit)
         with open(self.folder / 'stderr', 'w+') as errors:
             # A group of its own, so that stopping it reaches the workers.
@@ -117,15 +123,28 @@ class Suite(threading.Thread):
         self.seconds = time.monotonic() - began
         if said:
             self.log.write(said + '\n')
-        # stestr says so when a test failed; if none did, stestr itself, the
-        # import of a module or a worker did, and that must not pass.
-        if (status and not self.counts['failed'] or
-                not sum(self.counts.values()) and not self.options.filter):
+        problem = self._problem(status)
+        if problem:
             self.counts['failed'] += 1
-            self._say('%s: FAILED: stestr ended with status %d%s' % (
-                self.name, status, ' and ran no test' if not status else ''),
-                said[-4000:])
+            self._say('%s: FAILED: %s' % (self.name, problem), said[-4000:])
         self.log.close()
+
+    def _problem(self, status: int) -> str:
+        """What went wrong that no test tells of, or nothing."""
+        if self.counts['failed']:
+            return ''
+        if status:
+            return 'stestr ended with status %d' % status
+        ran = sum(self.counts.values())
+        if self.options.filter or self.class_skipped and ran:
+            return ''
+        try:
+            wanted = int(self.count.read_text())
+        except (OSError, ValueError):
+            return 'no test was found'
+        if not ran or ran != wanted:
+            return '%d of %d tests ran' % (ran, wanted)
+        return ''
 
     def stop(self, number: int) -> None:
         """Pass a signal on to stestr and its workers."""
@@ -142,6 +161,8 @@ class Suite(threading.Thread):
             if details:
                 self.log.write(details + '\n')
             return
+        if test['status'] == 'skip' and test['id'].startswith('setUpClass'):
+            self.class_skipped = True
         outcome = OUTCOMES.get(test['status'], 'failed')
         if outcome == 'skipped' and self.strict:
             outcome = 'failed'

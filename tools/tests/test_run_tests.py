@@ -127,6 +127,25 @@ class RunTestsTest(testtools.TestCase):
         self.assertEqual(1, code, output)
         self.assert_ends('0 passed, 1 failed, 0 skipped', output)
 
+    def test_worker_ends_early_without_a_word(self):
+        # Status 0, and no test of it failed.
+        self.write('tools/tests/test_a.py', PASS)
+        self.write('tools/tests/test_b.py', PASS,
+                   imports='def setUpModule():\n'
+                   '    import os; os._exit(0)\n')
+        code, output = self.run_tests('tools')
+        self.assertEqual(1, code, output)
+        self.assertIn('1 of 2 tests ran', output)
+        self.assert_ends('1 passed, 1 failed, 0 skipped', output)
+
+    def test_class_that_is_skipped_as_a_whole(self):
+        self.write('tools/tests/test_a.py', PASS, FAIL,
+                   '@classmethod\n    def setUpClass(cls): '
+                   'raise unittest.SkipTest("no cluster here")\n')
+        code, output = self.run_tests('tools')
+        self.assertEqual(0, code, output)
+        self.assert_ends('0 passed, 0 failed, 1 skipped', output)
+
     def test_filter(self):
         self.write('tools/tests/test_a.py', PASS, FAIL)
         code, output = self.run_tests('tools', '--filter', 'test_pass')
