@@ -1,0 +1,209 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+# Makes everything that tools/demo and tools/test need; to be sourced by them.
+#
+#   bootstrap          packages of the distribution; .venv-nova with our Nova
+#                      and .venv-services with Keystone and Glance
+#   bootstrap_tests    test-requirements.txt into .venv-nova
+#
+# What is up to date is left alone. Whatever goes wrong ends the script with
+# one line that says what and what to do.
+
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+PROGRAM=tools/$(basename "$0")
+# The bindings of Ceph are built for the distribution's Python.
+PYTHON=/usr/bin/python3
+PACKAGES=(
+    python3 python3-venv
+    ceph-mon ceph-osd ceph-common python3-rados python3-rbd
+    qemu-utils
+    # The full set of the tests needs these, too.
+    iproute2 iptables
+)
+LOGS=$CHECKOUT/build/logs
+SETUP_LOG=$LOGS/setup.log
+VENV=$CHECKOUT/.venv-nova
+export NOVA_SERVICES_VENV=$CHECKOUT/.venv-services
+
+die() {
+    printf '%s: %s\n' "$PROGRAM" "$*" >&2
+    exit 1
+}
+
+# step TEXT COMMAND...: run it with its output in the log; say how long it
+# took.
+step() {
+    local text=$1 start=$SECONDS
+    shift
+    echo "$text ..."
+    if ! "$@" >>"$SETUP_LOG" 2>&1 </dev/null; then
+        echo "$text: failed"
+        tail -n 5 "$SETUP_LOG" | cut -c 1-300 | sed 's/^/    /' >&2
+        return 1
+    fi
+    echo "$text: $((SECONDS - start)) s"
+}
+
+clean_environment() {
+    unset PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET \
+        PIP_PREFIX PIP_USER CEPH_CONF CEPH_ARGS CEPH_KEYRING CDPATH
+    export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+    export HOME=${HOME:-/root} LC_ALL=C.UTF-8 PYTHONNOUSERSITE=1
+    export DEBIAN_FRONTEND=noninteractive PIP_NO_INPUT=1
+    export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+    # A third faster; Python compiles what it imports.
+    export PIP_NO_COMPILE=1
+    # Whatever proxy leads outside, it does not lead to our own servers.
+    export no_proxy=127.0.0.1,localhost${no_proxy:+,$no_proxy}
+    export NO_PROXY=$no_proxy
+}
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = 'ii ' ]
+}
+
+install_packages() {
+    local missing=() package
+    for package in "${PACKAGES[@]}"; do
+        installed "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    step "Lists of packages (apt-get update)" \
+        apt-get -q update || : # Old lists may do.
+    step 'What an interrupted installation left' dpkg --configure -a || :
+    step "Packages: ${missing[*]}" \
+        apt-get -q -y -o DPkg::Lock::Timeout=300 \
+        install --no-install-recommends "${missing[@]}" ||
+        die "apt-get could not install ${missing[*]}: is there a network," \
+            "and a mirror in /etc/apt/sources.list? See $SETUP_LOG"
+}
+
+# What an environment is made from; another text means it has to be made
+# anew. It holds its own path, since its programs do.
+stamp_of() {
+    local venv=$1
+    shift
+    {
+        echo "$venv"
+        "$PYTHON" -VV
+        cat "$@" "$CHECKOUT/tools/lib/bootstrap.sh"
+    } | sha256sum
+}
+
+# make_venv DIRECTORY STAMP COMMAND...: the command fills it. The stamp is
+# empty until the end, so that an interrupted one counts for nothing.
+make_venv() {
+    local venv=$1 stamp=$2
+    shift 2
+    rm -rf "$venv" && mkdir "$venv" && : >"$venv/.stamp" &&
+        "$PYTHON" -m venv "$venv" && "$@" &&
+        "$venv/bin/python" "$CHECKOUT/tools/link_ceph_bindings.py" &&
+        printf '%s\n' "$stamp" >"$venv/.stamp"
+}
+
+up_to_date() {
+    [ ! -e "$1" ] || [ -e "$1/.stamp" ] ||
+        die "$1 was not made by this program: move it away"
+    [ -x "$1/bin/python" ] && [ "$(cat "$1/.stamp" 2>/dev/null)" = "$2" ]
+}
+
+fill_nova() {
+    "$VENV/bin/pip" install -c "$CHECKOUT/constraints.txt" \
+        -e "$CHECKOUT" fixtures
+}
+
+fill_services() {
+    "$NOVA_SERVICES_VENV/bin/pip" install -r \
+        "$CHECKOUT/tools/services-requirements.txt"
+}
+
+fill_tests() {
+    "$VENV/bin/pip" install -c "$CHECKOUT/constraints.txt" \
+        -r "$CHECKOUT/test-requirements.txt" &&
+        printf '%s\n' "$1" >"$VENV/.stamp-tests"
+}
+
+# One at a time: both commands may be run at once, and twice.
+lock() {
+    exec {LOCK}>"$CHECKOUT/build/.bootstrap.lock"
+    if ! flock -n "$LOCK"; then
+        echo 'Waiting for another run to finish its set-up.'
+        flock "$LOCK"
+    fi
+}
+
+unlock() {
+    exec {LOCK}>&-
+}
+
+# Both at once: pip keeps one core busy. Each in a process group of its own, so
+# that an interruption reaches all of it.
+make_environments() {
+    local nova services jobs=() job failed=
+    nova=$(stamp_of "$VENV" "$CHECKOUT"/{pyproject.toml,constraints.txt} \
+        "$CHECKOUT"/{patches/upstream.ini,tools/build_hook.py})
+    services=$(stamp_of "$NOVA_SERVICES_VENV" \
+        "$CHECKOUT/tools/services-requirements.txt")
+    set -m
+    if ! up_to_date "$NOVA_SERVICES_VENV" "$services"; then
+        step 'Keystone and Glance, into .venv-services' \
+            make_venv "$NOVA_SERVICES_VENV" "$services" fill_services &
+        jobs+=($!)
+    fi
+    if up_to_date "$VENV" "$nova"; then
+        step 'Our Nova, brought up to date' \
+            "$VENV/bin/python" "$CHECKOUT/tools/devtree.py" &
+    else
+        step 'Our Nova and what it needs, into .venv-nova' \
+            make_venv "$VENV" "$nova" fill_nova &
+    fi
+    jobs+=($!)
+    set +m
+    trap 'kill -TERM -- "${jobs[@]/#/-}" 2>/dev/null; echo "$PROGRAM: interrupted" >&2; exit 130' INT TERM HUP
+    for job in "${jobs[@]}"; do
+        wait "$job" || failed=y
+    done
+    trap - INT TERM HUP
+    [ -z "$failed" ] || die "the set-up failed: is there a network? See" \
+        "$SETUP_LOG"
+}
+
+bootstrap() {
+    [ "$(id -u)" = 0 ] ||
+        die 'this installs packages and starts Ceph: run it as root'
+    [ -f /etc/debian_version ] && command -v apt-get >/dev/null ||
+        die 'this installs packages with apt-get: run it on Debian 12'
+    mkdir -p "$LOGS" 2>/dev/null || die "cannot write to $LOGS"
+    clean_environment
+    lock
+    printf '\n=== %s %s\n' "$(date -u +%FT%TZ)" "$PROGRAM" >>"$SETUP_LOG"
+    install_packages
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        die "Nova needs Python 3.11 or newer, but $PYTHON is" \
+            "$("$PYTHON" -V 2>&1): run it on Debian 12"
+
+    make_environments
+    unlock
+}
+
+bootstrap_tests() {
+    local stamp
+    lock
+    stamp=$(stamp_of "$VENV" "$VENV/.stamp" \
+        "$CHECKOUT/test-requirements.txt")
+    [ "$(cat "$VENV/.stamp-tests" 2>/dev/null)" = "$stamp" ] ||
+        step 'What the tests need, into .venv-nova' fill_tests "$stamp" ||
+        die "pip could not install test-requirements.txt: is there a" \
+            "network? See $SETUP_LOG"
+    unlock
+}
