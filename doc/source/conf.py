@@ -30,14 +30,17 @@ extensions = [
     'chosen_options',
 ]
 
+# Pages that the contributor guide takes up by themselves may be missing.
+suppress_warnings = ['toc.empty_glob']
+
 html_theme = 'openstackdocs'
 html_static_path = ['_static']
-html_css_files = ['tables.css']
-# The bar of the OpenStack site with its menus says nothing about these pages.
+html_css_files = ['site.css']
+# Header, footer and menus of the OpenStack site do not belong on these pages,
+# which are not part of it.
+templates_path = ['_templates']
 html_theme_options = {
-    'root_title': project,
-    'sidebar_mode': 'toctree',
-    'display_global_toc_section': False,
+    'analytics_tracking_code': '',
     'display_badge': False,
 }
 # There is no repository or bug tracker of this name on OpenStack's servers.

@@ -46,8 +46,8 @@ CONTRACT_CODE = 'bad_arguments'
 
 PLACEHOLDER = re.compile(r'%(?:\((\w+)\))?[-#0 +]*[0-9]*(?:\.[0-9]+)?[sdrgfx]')
 
-# The first cell of a row of a list-table: literals, one or several.
-CELL = re.compile(r'^ +\* - ((?:``.+?``[,\s]*(?:or\s)?)+)$\n +- ',
+# The first cell of a row of a list-table: a literal, or lines of them.
+CELL = re.compile(r'^ +\* - ((?:\|?\s*``.+?``\s*)+)\n +- ',
                   re.MULTILINE | re.DOTALL)
 LITERAL = re.compile(r'``(.+?)``', re.DOTALL)
 
