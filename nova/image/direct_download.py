@@ -157,12 +157,11 @@ def _download(service: ty.Any, context: nova_context.RequestContext,
               trusted_certs: ty.Any) -> None:
     """Download an active image or raise _CannotDownload."""
     candidates = _candidates(service, context, image)
-    failures = []
+    failures: list[Failure] = []
     for location in candidates:
         try:
             _try_location(service, context, image, location, dst_path,
                           trusted_certs)
-            return
         except rbd_transfer.TransferError as exc:
             failure = Failure('RBD image %s' % _source(location), exc.code,
                               str(exc))
@@ -172,7 +171,19 @@ def _download(service: ty.Any, context: nova_context.RequestContext,
             if exc.unreachable or exc.code == 'bindings':
                 # It would be the same for the other locations.
                 break
+        else:
+            _warn_of(image['id'], failures)
+            return
     raise _CannotDownload(failures)
+
+
+def _warn_of(image_id: str, failures: list[Failure]) -> None:
+    """Tell of bad locations although a good one was found in the end."""
+    for failure in failures:
+        LOG.warning('A location of image %(image)s is bad, %(failure)s.'
+                    '%(hint)s',
+                    {'image': image_id, 'failure': failure,
+                     'hint': _sentence(CURES.get(failure.code, ''))})
 
 
 def _candidates(
