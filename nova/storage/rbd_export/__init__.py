@@ -30,6 +30,7 @@ pacing         the limit on the rate
 zeros          finding zeros in data
 target         the file: invisible until it is whole
 digest         hash algorithms
+libc           memory and writeback, where the C library is glibc
 report         what is told to the caller
 errors         what can go wrong, as exit codes
 =============  =============================================================

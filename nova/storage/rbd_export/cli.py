@@ -20,10 +20,12 @@ import sys
 # Noted as early as can be: see supervise.
 PARENT = os.getppid()
 
-import argparse  # noqa: E402
 import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 
 from . import errors  # noqa: E402
+from . import libc  # noqa: E402
+from . import pipeline  # noqa: E402
 from . import report as report_  # noqa: E402
 from . import supervise  # noqa: E402
 from .errors import ExportError  # noqa: E402
@@ -31,66 +33,134 @@ from .errors import ExportError  # noqa: E402
 CONNECT_TIMEOUT = 10.0
 STALL_TIMEOUT = 60.0
 MAX_INFLIGHT = 256
+MAX_SECONDS = 86400
+POLICIES = ('default', 'balance', 'localize')
 
-_DESCRIPTION = """\
-Copy the snapshot POOL/IMAGE@SNAP of a Ceph cluster to the local file DEST.
+HELP = """\
+usage: rbd_export [options] POOL/IMAGE@SNAP DEST
+       rbd_export [options] --pool=POOL --image=IMAGE --snap=SNAP -- DEST
+       rbd_export [options] --probe
+
+Copy a snapshot of an RBD image in a Ceph cluster to the local file DEST.
 
 DEST appears in one go, whole and on the disk, or not at all. A regular file
 of that name is replaced then. What is all zeros becomes a hole.
-"""
 
-_EPILOG = """\
-A size may end in K, M, G or T, for powers of 1024.
+source:
+  POOL/IMAGE@SNAP       the snapshot; or, for names with / and @ in them:
+  --pool POOL, --image IMAGE, --snap SNAP
+
+cluster:
+  --id USER             name of the Ceph client, without "client."; default:
+                        admin
+  --conf FILE           Ceph's configuration file; default: $CEPH_CONF,
+                        /etc/ceph/ceph.conf and so on
+  --keyring FILE        keyring with the client's key; default: as configured
+  --fsid UUID           refuse any cluster but this
+  --connect-timeout S   seconds to reach the cluster in; default: %(connect)g
+  --read-from-replica default|balance|localize
+                        which copies of the data to read: the first ones, any,
+                        or the nearest by crush_location; default: default
+  --probe               only connect, and show the cluster's fsid
+
+checks:
+  --size BYTES          refuse an image of another size
+  --digest ALGO[:HEX]   compute a digest with this algorithm of Python's
+                        hashlib, and with HEX refuse an image with another
+
+pace:
+  --inflight N          reads at a time; default: %(inflight)d
+  --max-rate BYTES      read no more than this a second; default: no limit
+  --stall-timeout S     give up after so many seconds in which no byte has
+                        moved; default: %(stall)g
+
+output:
+  --json                progress and result as JSON objects, one a line, on
+                        stdout
+  -h, --help            show this
+
+A number of bytes may end in K, M, G or T, for powers of 1024.
 
 exit codes:
-   0  done
-   1  unexpected error
-   2  bad arguments
-   3  no such pool, image or snapshot
-   4  no permission: key or capabilities
-   5  cannot connect to the cluster
-   6  stalled: no byte moved for the stall timeout
-   7  wrong size           8  wrong digest        9  no space left
-  10  the Ceph bindings for Python (python3-rados, python3-rbd) are missing
-  11  another cluster than --fsid says
-  12  local file error    13  error while reading from the cluster
-  14  the parent process died (not looked at under nohup)
- 130  SIGINT             143  SIGTERM
+    0  done
+    1  unexpected error
+    2  bad arguments
+    3  no such pool, image or snapshot
+    4  no permission: the key, or its capabilities
+    5  cannot connect to the cluster
+    6  stalled
+    7  wrong size
+    8  wrong digest
+    9  no space left
+   10  the Ceph bindings for Python are missing (python3-rados, python3-rbd)
+   11  another cluster than --fsid says
+   12  local file error
+   13  error while reading from the cluster
+   14  the parent process died, or nobody reads the output. Under nohup the
+       parent does not matter.
+  130, 143  ended by SIGINT, SIGTERM
 
 examples:
-  rbd_export --id nova images/2ab5...@snap /var/tmp/image.raw
-  rbd_export --digest sha512 images/2ab5...@snap image.raw
-  rbd_export --id nova --json --size 2147483648 --digest sha512:9b71d2... \\
-      --max-rate 100M --pool=images --image=2ab5... --snap=snap -- image.raw
+  rbd_export --id nova images/2ab5c1@snap /var/tmp/image.raw
+  rbd_export --digest sha512 images/2ab5c1@snap image.raw
+  rbd_export --id nova --json --size 2G --digest sha512:9b71d2... \\
+      --max-rate 100M --pool=images --image=2ab5c1 --snap=snap -- image.raw
   rbd_export --id nova --probe
-"""
+""" % {'connect': CONNECT_TIMEOUT, 'stall': STALL_TIMEOUT,
+       'inflight': pipeline.INFLIGHT}
 
 _FACTORS = {'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30, 'T': 1 << 40}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise ExportError('bad_arguments', '%s; see --help' % message)
+class Arguments:
+    """The values of the command line."""
+
+    id: str | None = None
+    conf: str | None = None
+    keyring: str | None = None
+    pool = image = snap = dest = ''
+    fsid: str | None = None
+    size: int | None = None
+    algorithm: str | None = None
+    expected: str | None = None
+    inflight = pipeline.INFLIGHT
+    max_rate: int | None = None
+    connect_timeout = CONNECT_TIMEOUT
+    stall_timeout = STALL_TIMEOUT
+    read_from_replica = 'default'
+    json = False
+    probe = False
+    help = False
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError('must not be empty')
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError('is not UTF-8')
+    return text
 
 
 def _bytes(text: str) -> int:
-    number, factor = text.strip(), 1
-    for ending in ('iB', 'B', ''):
-        if ending and number.endswith(ending):
+    number, factor = text, 1
+    for ending in ('iB', 'B'):
+        if number.endswith(ending):
             number = number[:-len(ending)]
             break
     if number[-1:].upper() in _FACTORS:
         factor = _FACTORS[number[-1].upper()]
         number = number[:-1]
     if not (number.isascii() and number.isdigit()):
-        raise argparse.ArgumentTypeError('%r is no number of bytes' % text)
+        raise ValueError('is no number of bytes')
     return int(number) * factor
 
 
-def _positive_bytes(text: str) -> int:
+def _rate(text: str) -> int:
     value = _bytes(text)
     if value < 1:
-        raise argparse.ArgumentTypeError('must be more than 0')
+        raise ValueError('must be more than 0')
     return value
 
 
@@ -99,119 +169,121 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= 86400:
-        raise argparse.ArgumentTypeError(
-            '%r is no number of seconds, more than 0 and at most a day' % text)
+    if not 0 < value <= MAX_SECONDS:
+        raise ValueError('is no number of seconds, more than 0 and at most %d'
+                         % MAX_SECONDS)
     return value
 
 
 def _inflight(text: str) -> int:
     if not (text.isascii() and text.isdigit()
             and 1 <= int(text) <= MAX_INFLIGHT):
-        raise argparse.ArgumentTypeError('%r is no number from 1 to %d'
-                                         % (text, MAX_INFLIGHT))
+        raise ValueError('is no number from 1 to %d' % MAX_INFLIGHT)
     return int(text)
 
 
-def _parser() -> _Parser:
-    from . import pipeline
-    parser = _Parser(
-        prog='rbd_export', description=_DESCRIPTION, epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        usage='rbd_export [options] POOL/IMAGE@SNAP DEST\n'
-              '       rbd_export [options] --pool=POOL --image=IMAGE '
-              '--snap=SNAP -- DEST\n'
-              '       rbd_export [options] --probe')
-    add = parser.add_argument
-    add('names', nargs='*', help=argparse.SUPPRESS)
-    add('--pool', help='pool, if not given as POOL/IMAGE@SNAP')
-    add('--image', help='image, likewise')
-    add('--snap', help='snapshot, likewise')
-    add('--id', metavar='USER', help='name of the Ceph client, without '
-        '"client."; default: admin')
-    add('--conf', metavar='FILE', help="Ceph's configuration file; default: "
-        '$CEPH_CONF, /etc/ceph/ceph.conf and so on')
-    add('--keyring', metavar='FILE', help='keyring; default: as configured')
-    add('--fsid', metavar='UUID', help='refuse any cluster but this')
-    add('--size', metavar='BYTES', type=_bytes, help='refuse an image of '
-        'another size')
-    add('--digest', metavar='ALGO[:HEX]', help='compute a digest of the image '
-        'with this algorithm of hashlib; with HEX, refuse an image with '
-        'another')
-    add('--inflight', metavar='N', type=_inflight, default=pipeline.INFLIGHT,
-        help='reads at a time; default: %(default)s')
-    add('--max-rate', metavar='BYTES', type=_positive_bytes, help='read no '
-        'more bytes than this a second; default: no limit')
-    add('--connect-timeout', metavar='S', type=_seconds,
-        default=CONNECT_TIMEOUT, help='seconds to reach the cluster in; '
-        'default: %(default)g')
-    add('--stall-timeout', metavar='S', type=_seconds, default=STALL_TIMEOUT,
-        help='give up after so many seconds in which no byte moved; default: '
-        '%(default)g')
-    add('--read-from-replica', choices=('default', 'balance', 'localize'),
-        default='default', help='which copies of the data to read: the first, '
-        'any, or the nearest by crush_location; default: the first')
-    add('--json', action='store_true', help='write progress and result to '
-        'stdout, one JSON object a line')
-    add('--probe', action='store_true', help='only connect, and show the '
-        'fsid of the cluster')
-    return parser
+def _policy(text: str) -> str:
+    if text not in POLICIES:
+        raise ValueError('is none of %s' % ', '.join(POLICIES))
+    return text
+
+
+# Written by hand: argparse takes longer to load than the cluster to answer.
+_VALUES: dict[str, Callable[[str], object]] = {
+    'id': _text, 'conf': _text, 'keyring': _text, 'pool': _text,
+    'image': _text, 'snap': _text, 'fsid': _text, 'size': _bytes,
+    'digest': _text, 'inflight': _inflight, 'max-rate': _rate,
+    'connect-timeout': _seconds, 'stall-timeout': _seconds,
+    'read-from-replica': _policy,
+}
+_FLAGS = ('json', 'probe', 'help')
+
+
+def _bad(message: str) -> ExportError:
+    return ExportError('bad_arguments', '%s; see --help' % message)
 
 
 def _split(spec: str) -> tuple[str, str, str]:
     pool, slash, rest = spec.partition('/')
     image, at, snap = rest.rpartition('@')
     if not (slash and at and pool and image and snap):
-        raise ExportError('bad_arguments', '%r is not of the form '
-                          'POOL/IMAGE@SNAP; see --help' % spec)
+        raise _bad('%r is not of the form POOL/IMAGE@SNAP' % spec)
     return pool, image, snap
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
+def parse(words: list[str]) -> Arguments:
     """Turn the command line into values, all of them checked.
 
     :raises: ExportError
     """
-    args = _parser().parse_args(arguments)
-    named = (args.pool, args.image, args.snap)
-    if args.probe:
-        if args.names or any(name is not None for name in named):
-            raise ExportError('bad_arguments', '--probe takes no image and no '
-                              'file; see --help')
-    elif all(name is None for name in named):
-        if len(args.names) != 2:
-            raise ExportError('bad_arguments', 'POOL/IMAGE@SNAP and DEST are '
-                              'needed; see --help')
-        args.pool, args.image, args.snap = _split(args.names[0])
-        args.dest = args.names[1]
-    else:
-        if not all(named):
-            raise ExportError('bad_arguments', '--pool, --image and --snap '
-                              'are needed together; see --help')
-        if len(args.names) != 1:
-            raise ExportError('bad_arguments', 'one DEST is needed; see '
-                              '--help')
-        args.dest = args.names[0]
-    if not args.probe and not args.dest:
-        raise ExportError('bad_arguments', 'DEST is empty; see --help')
-    for name in (args.pool, args.image, args.snap, args.id):
+    args = Arguments()
+    names: list[str] = []
+    digest = None
+    rest = iter(words)
+    for word in rest:
+        if word == '--':
+            names += rest
+            break
+        if word == '-h':
+            word = '--help'
+        if not word.startswith('-') or word == '-':
+            names.append(word)
+            continue
+        option, equals, text = word[2:].partition('=')
+        if not word.startswith('--') or not (option in _VALUES or
+                                             option in _FLAGS):
+            raise _bad('there is no option %s' % word.partition('=')[0])
+        if option in _FLAGS:
+            if equals:
+                raise _bad('--%s takes no value' % option)
+            setattr(args, option, True)
+            continue
+        if not equals:
+            try:
+                text = next(rest)
+            except StopIteration:
+                raise _bad('--%s needs a value' % option)
         try:
-            (name or '').encode()
-        except UnicodeEncodeError:
-            raise ExportError('bad_arguments', '%r is not UTF-8' % name)
-    args.algorithm = args.expected = None
-    if args.digest is not None:
-        from . import digest
-        args.algorithm, args.expected = digest.parse(args.digest)
-    if args.fsid is not None:
-        args.fsid = args.fsid.strip().lower()
-        if not args.fsid:
-            raise ExportError('bad_arguments', '--fsid is empty; see --help')
+            value = _VALUES[option](text)
+        except ValueError as exc:
+            raise _bad('--%s: %r %s' % (option, text, exc))
+        if option == 'digest':
+            digest = text
+        else:
+            setattr(args, option.replace('-', '_'), value)
+    if args.help:
+        return args
+    _take_names(args, names)
+    if digest is not None:
+        from . import digest as digest_
+        args.algorithm, args.expected = digest_.parse(digest)
     return args
 
 
-def _connect(args: argparse.Namespace, job: supervise.Job):
+def _take_names(args: Arguments, names: list[str]) -> None:
+    """Find out what is to be copied, and where to."""
+    named = (args.pool, args.image, args.snap)
+    if args.probe:
+        if names or any(named):
+            raise _bad('--probe takes no image and no file')
+        return
+    if not any(named):
+        if len(names) != 2:
+            raise _bad('POOL/IMAGE@SNAP and DEST are needed')
+        args.pool, args.image, args.snap = _split(names.pop(0))
+        for name in (args.pool, args.image, args.snap):
+            try:
+                _text(name)
+            except ValueError as exc:
+                raise _bad('%r %s' % (name, exc))
+    elif not all(named):
+        raise _bad('--pool, --image and --snap are needed together')
+    if len(names) != 1 or not names[0]:
+        raise _bad('one DEST is needed')
+    args.dest = names[0]
+
+
+def _connect(args: Arguments, job: supervise.Job):
     from . import cluster
     cluster.load_bindings()
     client = cluster.connect(args.id, args.conf, args.keyring,
@@ -219,7 +291,7 @@ def _connect(args: argparse.Namespace, job: supervise.Job):
                              args.read_from_replica)
     fsid = client.get_fsid()
     job.connected()
-    if args.fsid and fsid.lower() != args.fsid:
+    if args.fsid and fsid.lower() != args.fsid.lower():
         raise ExportError(
             'wrong_cluster', 'this is the cluster %s, not %s; check the '
             'configuration file' % (fsid, args.fsid), expected=args.fsid,
@@ -227,24 +299,24 @@ def _connect(args: argparse.Namespace, job: supervise.Job):
     return client, fsid
 
 
-def probe(args: argparse.Namespace, job: supervise.Job) -> dict[str, object]:
+def probe(args: Arguments, job: supervise.Job) -> dict[str, object]:
     """Connect, and say to what."""
     fsid = _connect(args, job)[1]
     return {'fsid': fsid, 'seconds': round(time.monotonic() - job.started, 3)}
 
 
-def export(args: argparse.Namespace, job: supervise.Job) -> dict[str, object]:
+def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
     """Copy the snapshot, and say what that took."""
     from . import cluster
     from . import extents
-    from . import pipeline
     from . import target as target_
 
     # Before the cluster is troubled.
     target = target_.Target(args.dest)
     job.abandon = target.abandon
     client, fsid = _connect(args, job)
-    snapshot = cluster.Snapshot(client, args.pool, args.image, args.snap)
+    snapshot = cluster.Snapshot(client, args.pool, args.image, args.snap,
+                                job.touch)
     job.touch()
     size = snapshot.size
     if args.size is not None and args.size != size:
@@ -255,7 +327,8 @@ def export(args: argparse.Namespace, job: supervise.Job) -> dict[str, object]:
 
     job.phase = 'looking for data'
     hints = snapshot.extents()
-    job.touch()
+    cluster.allow_queueing(client, args.stall_timeout)
+    job.opened()
     read_size = pipeline.READ_SIZE
     if hints is None:
         parts = [(0, size)] if size else []
@@ -322,22 +395,25 @@ def export(args: argparse.Namespace, job: supervise.Job) -> dict[str, object]:
     }
 
 
-def run(arguments: list[str]) -> int:
+def run(words: list[str]) -> int:
     """Do what the command line says, and return the exit code."""
-    # Before the arguments are known to be right, errors go where they ask.
-    wanted = arguments[:arguments.index('--')] if '--' in arguments else (
-        arguments)
+    # Wrong arguments are to be reported in the right way, too.
+    options = words[:words.index('--')] if '--' in words else words
     report: report_.JsonReport | report_.HumanReport
-    report = (report_.JsonReport() if '--json' in wanted
+    report = (report_.JsonReport() if '--json' in options
               else report_.HumanReport())
     try:
-        args = parse(arguments)
+        args = parse(words)
+        if args.help:
+            sys.stdout.write(HELP)
+            return errors.OK
     except ExportError as exc:
         try:
             report.error(exc)
         except report_.Broken:
             pass
         return exc.exit
+    libc.share_arena()
     job = supervise.Job(args.connect_timeout, args.stall_timeout)
     work = probe if args.probe else export
     return supervise.run(job, lambda: work(args, job), report, PARENT)
@@ -345,9 +421,4 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Run, and end the process."""
-    try:
-        code = run(sys.argv[1:])
-    except SystemExit as exc:
-        # --help
-        code = exc.code if isinstance(exc.code, int) else errors.OK
-    supervise.leave(code)
+    supervise.leave(run(sys.argv[1:]))

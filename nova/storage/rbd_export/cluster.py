@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import errno
 import math
+from collections.abc import Callable
 
 from .errors import describe
 from .errors import ExportError
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     import rados
     import rbd
 
-# The longest that one request may take is this many times the stall timeout.
-# Whether the export stalls is for the supervisor to see: on a slow cluster
-# a request may wait long behind others while bytes do move.
+# While data is read, the longest that one request may take is this many times
+# the stall timeout. Whether the export stalls is then for the supervisor to
+# see: on a slow cluster a request may wait long behind others while bytes do
+# move.
 OP_TIMEOUT_FACTOR = 4
 
 
@@ -68,7 +70,7 @@ def connect(user: str | None, conf: str | None, keyring: str | None,
         # every release of Ceph takes fractions of a second.
         'client_mount_timeout': math.ceil(connect_timeout),
         'rados_mon_op_timeout': math.ceil(connect_timeout),
-        'rados_osd_op_timeout': math.ceil(OP_TIMEOUT_FACTOR * stall_timeout),
+        'rados_osd_op_timeout': math.ceil(stall_timeout),
         # Each byte is read once: a cache would only cost copies.
         'rbd_cache': 'false',
         # Neither is of use to a process that lives for seconds; both may
@@ -117,6 +119,19 @@ def connect(user: str | None, conf: str | None, keyring: str | None,
     return client
 
 
+def allow_queueing(client: rados.Rados, stall_timeout: float) -> None:
+    """Let single requests take longer from now on.
+
+    :param stall_timeout: seconds without a byte that are bearable
+    """
+    try:
+        client.conf_set('rados_osd_op_timeout',
+                        str(math.ceil(OP_TIMEOUT_FACTOR * stall_timeout)))
+    except rados.Error:
+        # Requests that wait too long behind others fail then.
+        pass
+
+
 class Snapshot:
     """A snapshot of an image, open for reading.
 
@@ -124,11 +139,12 @@ class Snapshot:
     :param pool: its name
     :param image: its name
     :param snap: its name
+    :param touch: called when the cluster has answered
     :raises: ExportError
     """
 
-    def __init__(self, client: rados.Rados, pool: str, image: str,
-                 snap: str) -> None:
+    def __init__(self, client: rados.Rados, pool: str, image: str, snap: str,
+                 touch: Callable[[], None] = lambda: None) -> None:
         self._name = '%s/%s@%s' % (pool, image, snap)
         self._image_name = image
         self._snap_name = snap
@@ -140,12 +156,14 @@ class Snapshot:
                     'not_found', 'there is no pool %s in the cluster, or none '
                     'that this client may see' % pool, missing='pool')
             raise self.failed(exc)
+        touch()
         try:
             self._image = self._open(snap)
         except rbd.ImageNotFound:
             raise self._missing()
         except (rbd.Error, rados.Error) as exc:
             raise self.failed(exc)
+        touch()
         try:
             self.size: int = self._image.size()
             self.object_size: int = self._image.stat()['obj_size']

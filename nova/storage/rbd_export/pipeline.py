@@ -45,10 +45,11 @@ if TYPE_CHECKING:
 READ_SIZE = 1 << 20
 
 # Reads at a time, if the caller does not say.
-INFLIGHT = 12
+INFLIGHT = 6
 
-# Pieces that were read and wait to be hashed, beyond those being read.
-HASH_BACKLOG = 4
+# With a digest, pieces in memory beyond the number of reads at a time: the one
+# that is being hashed.
+HASH_BACKLOG = 1
 
 # Without a map of the objects each read of a hole is a request. It is then
 # better to ask for more at once.

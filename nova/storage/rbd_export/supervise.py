@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 # Seconds between two looks at the parent and at the clock.
 TICK = 0.2
 
+# Opening an image takes some twenty requests, of which this thread sees no
+# more than the last. Each of them has librados' own timeout, and together they
+# have so many times the stall timeout.
+OPEN_FACTOR = 4
+
 # Seconds granted to librados to keep its own connect timeout.
 CONNECT_GRACE = 2.0
 
@@ -58,6 +63,7 @@ class Job:
         self._stall_timeout = stall_timeout
         self.started = self.touched = time.monotonic()
         self._connected = False
+        self._opened = False
         self.phase = 'connecting'
         self.done: Callable[[], int] = lambda: 0
         self.total = 0
@@ -72,6 +78,10 @@ class Job:
         self.phase = 'opening the image'
         self.touch()
 
+    def opened(self) -> None:
+        self._opened = True
+        self.touch()
+
     def overdue(self) -> ExportError | None:
         """Return the reason to give up, if there is one."""
         now = time.monotonic()
@@ -82,12 +92,13 @@ class Job:
                 'connect', 'the cluster could not be reached within %g s; '
                 'check its monitors and the network to them'
                 % self._connect_timeout)
-        if now - self.touched < self._stall_timeout:
+        patience = self._stall_timeout * (1 if self._opened else OPEN_FACTOR)
+        if now - self.touched < patience:
             return None
         return ExportError(
             'stalled', 'no byte has moved for %g s while %s; check the health '
-            'of the cluster and of the local disk'
-            % (self._stall_timeout, self.phase), phase=self.phase)
+            'of the cluster and of the local disk' % (patience, self.phase),
+            phase=self.phase)
 
 
 def _tied_to_parent() -> bool:

@@ -22,11 +22,13 @@ long as it lives.
 
 from __future__ import annotations
 
+import collections
 import errno
 import os
 import stat
 import threading
 
+from . import libc
 from .errors import describe
 from .errors import ExportError
 from .errors import is_no_space
@@ -53,10 +55,8 @@ MAX_DIRTY = 256 << 20
 # written.
 _SYNC_STEP = 64 << 20
 
-# Flags of sync_file_range(2).
-_WAIT_BEFORE = 1
-_WRITE = 2
-_WAIT_AFTER = 4
+# Pieces to wait for at once, in the end.
+_FLUSH_STEP = 32
 
 
 class Target:
@@ -73,11 +73,11 @@ class Target:
         self._directory = directory or '.'
         self._fd = -1
         self._temporary = ''
-        self._dirty: list[tuple[int, int]] = []
-        self._dirty_bytes = 0
         self._lock = threading.Lock()
-        self._sync_range = None
-        self._sync_range_known = False
+        self._writeback: libc.Writeback | None = None
+        # Written and perhaps not on the disk yet, in the order of writing.
+        self._dirty: collections.deque[tuple[int, int]] = collections.deque()
+        self._dirty_bytes = 0
         try:
             self._dirfd = os.open(self._directory,
                                   os.O_RDONLY | os.O_DIRECTORY)
@@ -211,62 +211,41 @@ class Target:
         :param length: of the data
         :raises: ExportError
         """
-        sync_range = self._sync_range
-        if not self._sync_range_known:
-            sync_range = self._find_sync_range()
-        if sync_range is not None:
-            sync_range(self._fd, offset, length, _WRITE)
-        waiting: list[tuple[int, int]] = []
         with self._lock:
+            if self._writeback is None:
+                self._writeback = libc.Writeback(self._fd)
+            by_range = self._writeback.by_range
             self._dirty.append((offset, length))
             self._dirty_bytes += length
-            if sync_range is None:
-                if self._dirty_bytes >= _SYNC_STEP:
-                    waiting, self._dirty = self._dirty, []
-                    self._dirty_bytes = 0
-            else:
-                while self._dirty_bytes > MAX_DIRTY:
-                    oldest = self._dirty.pop(0)
-                    self._dirty_bytes -= oldest[1]
-                    waiting.append(oldest)
+            limit = MAX_DIRTY if by_range else _SYNC_STEP
+            waiting: list[tuple[int, int]] = []
+            while self._dirty and self._dirty_bytes > limit:
+                oldest = self._dirty.popleft()
+                self._dirty_bytes -= oldest[1]
+                waiting.append(oldest)
+            if waiting and not by_range:
+                # They all go at once.
+                self._dirty.clear()
+                self._dirty_bytes = 0
+        self._writeback.start(offset, length)
         self._wait_for(waiting)
 
     def _wait_for(self, ranges: list[tuple[int, int]]) -> None:
-        if not ranges:
+        if not ranges or self._writeback is None:
             return
         try:
-            if self._sync_range is None:
-                os.fdatasync(self._fd)
-            for offset, length in ranges:
-                if self._sync_range is not None:
-                    self._sync_range(self._fd, offset, length, _WAIT_BEFORE |
-                                     _WRITE | _WAIT_AFTER)
+            self._writeback.wait(ranges)
         except OSError as exc:
             raise self._failed('cannot write to the disk below %s'
                                % self._directory, exc)
-
-    def _find_sync_range(self):
-        """Look for sync_file_range(2) in the C library."""
-        with self._lock:
-            if not self._sync_range_known:
-                try:
-                    import ctypes
-                    function = ctypes.CDLL(None).sync_file_range
-                    function.argtypes = (ctypes.c_int, ctypes.c_int64,
-                                         ctypes.c_int64, ctypes.c_uint)
-                    # Its errors are not looked at: fsync reports them, too.
-                    self._sync_range = function
-                except (ImportError, OSError, AttributeError):
-                    pass
-                self._sync_range_known = True
-        return self._sync_range
 
     def flush_some(self) -> bool:
         """Wait for some of the written data to be on the disk.
 
         :returns: whether there is more
         """
-        some, self._dirty = self._dirty[:32], self._dirty[32:]
+        some = [self._dirty.popleft()
+                for _ in range(min(_FLUSH_STEP, len(self._dirty)))]
         self._wait_for(some)
         return bool(self._dirty)
 
