@@ -93,7 +93,7 @@ def judge(urls: ty.Iterable[str], image_id: str,
         else:
             hopeful.append((url, location))
 
-    candidates = []
+    candidates: list[locations.RBDLocation] = []
     fsid = cluster_fsid() if hopeful else ''
     for url, location in hopeful:
         if location.fsid != fsid:

@@ -23,7 +23,6 @@ has the Ceph bindings.
 import collections
 import dataclasses
 import errno
-import json
 import os
 import selectors
 import subprocess
@@ -32,6 +31,7 @@ import time
 import typing as ty
 
 from oslo_log import log as logging
+from oslo_serialization import jsonutils
 
 import nova.conf
 from nova.storage import circuit_breaker
@@ -420,12 +420,12 @@ class _Child:
         # Both kinds of selector exist under eventlet too, where they are
         # replaced by ones that yield to the hub.
         with selectors.DefaultSelector() as selector:
-            handlers = {process.stdout: self._take_events,
-                        process.stderr: self._take_stderr}
-            for pipe in handlers:
+            for pipe, take in ((process.stdout, self._take_events),
+                               (process.stderr, self._take_stderr)):
+                assert pipe is not None
                 os.set_blocking(pipe.fileno(), False)
-                selector.register(pipe, selectors.EVENT_READ)
-            while handlers:
+                selector.register(pipe, selectors.EVENT_READ, take)
+            while selector.get_map():
                 left = self._deadline - time.monotonic()
                 if left <= 0:
                     return self._final is not None
@@ -435,10 +435,9 @@ class _Child:
                     except BlockingIOError:
                         continue
                     if data:
-                        handlers[key.fileobj](data)
+                        key.data(data)
                     else:
                         selector.unregister(key.fileobj)
-                        del handlers[key.fileobj]
         return True
 
     def _take_events(self, data: bytes) -> None:
@@ -446,7 +445,7 @@ class _Child:
         self._rest = lines.pop()[-LONGEST_LINE:]
         for line in lines:
             try:
-                self._take_event(json.loads(line))
+                self._take_event(jsonutils.loads(line))
             except (ValueError, LookupError, TypeError, RecursionError):
                 # What a library printed, for example.
                 self._take_stderr(line + b'\n')

@@ -115,11 +115,8 @@ def reclaim_leftovers(base_dir: str, lock_path: str) -> None:
 
 
 def _entries(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except FileNotFoundError:
-        # Nothing was ever locked or fetched here.
-        return []
+    # Nothing may ever have been locked here.
+    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
 
 
 def _reclaim(path: str, name: str, lock_path: str) -> None:
