@@ -38,7 +38,7 @@ function nova_rbd_create_key {
     keyring=$(dirname "$NOVA_RBD_CEPH_CONF")/ceph.client.$NOVA_RBD_CEPH_USER.keyring
     if [[ "$REMOTE_CEPH" == "False" ]]; then
         sudo ceph --conf "$NOVA_RBD_CEPH_CONF" auth get-or-create \
-            "client.$NOVA_RBD_CEPH_USER" mon "profile rbd" \
+            "client.$NOVA_RBD_CEPH_USER" mon "allow r" \
             osd "profile rbd-read-only pool=$NOVA_RBD_POOL" -o "$keyring"
         sudo chown "$STACK_USER:" "$keyring"
         sudo chmod 0600 "$keyring"

@@ -14,8 +14,8 @@
 """Tell from a log of nova-compute how its images came.
 
 With "--expect rbd", the default, it is a failure if fewer images came over RBD
-than wanted, if one fell back to HTTP that should not have, or if one could not
-be downloaded. An image that Glance does not keep in RBD may come over HTTP:
+than wanted, if one fell back to HTTP that should not have, if a location was
+bad, or if an image could not be downloaded. An image that Glance does not keep in RBD may come over HTTP:
 nova-compute logs that at level INFO. With "--expect http" it is a failure if
 RBD was used or tried at all.
 
@@ -44,6 +44,7 @@ TRIED = 'Attempting to export RBD image:'
 DONE = 'Successfully transferred using rbd'
 FELL_BACK = re.compile(
     r'Downloading image (?P<image>\S+) over HTTP, not from RBD: (?P<why>.*)')
+BAD_LOCATION = 'A location of image '
 FAILURE = re.compile(
     r'Image (?P<image>\S+) cannot be (?:read from RBD and|stored on this '
     r'node)')
@@ -57,6 +58,7 @@ class Findings:
     :ivar done: lines about images that came over RBD
     :ivar elsewhere: lines about images that are not kept in RBD
     :ivar fell_back: lines about other images that came over HTTP
+    :ivar bad: lines about bad locations of images that came over RBD
     :ivar failed: lines about images that did not come
     """
 
@@ -66,6 +68,7 @@ class Findings:
         self.done: ty.List[str] = []
         self.elsewhere: ty.List[str] = []
         self.fell_back: ty.List[str] = []
+        self.bad: ty.List[str] = []
         self.failed: ty.List[str] = []
 
     def read(self, lines: ty.Iterable[str]) -> 'Findings':
@@ -81,6 +84,8 @@ class Findings:
                 self.tried.append(message)
             elif DONE in message:
                 self.done.append(message)
+            elif BAD_LOCATION in message:
+                self.bad.append(message)
             elif FAILURE.search(message):
                 self.failed.append(message)
             elif FELL_BACK.search(message):
@@ -106,8 +111,10 @@ class Findings:
             found += ['a gate is open: %s' % line
                       for line in self.fell_back + self.elsewhere]
             return found
-        found += ['fell back to HTTP: %s' % line for line in self.fell_back
-                  if not any(regex.search(line) for regex in allowed)]
+        for what, lines in (('fell back to HTTP', self.fell_back),
+                            ('came, but not at once', self.bad)):
+            found += ['%s: %s' % (what, line) for line in lines
+                      if not any(regex.search(line) for regex in allowed)]
         if len(self.done) < minimum:
             found.append('%d images came over RBD, at least %d should have'
                          % (len(self.done), minimum))
@@ -126,7 +133,8 @@ def parse_arguments(argv: ty.Optional[ty.List[str]]) -> argparse.Namespace:
                         help='how many have to have come over RBD (default 1)')
     parser.add_argument('--allow', type=re.compile, action='append',
                         default=[], metavar='REGEX',
-                        help='a fallback whose line matches is no fault')
+                        help='a fallback or bad location whose line '
+                        'matches is no fault')
     return parser.parse_args(argv)
 
 

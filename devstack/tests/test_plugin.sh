@@ -89,7 +89,7 @@ check "a second install is harmless" \
     grep -q direct_download "$NOVA_DIR/nova/image/glance.py"
 run stack post-config
 check "the key reads images and nothing else" grep -qF \
-    "client.nova-images mon profile rbd osd profile rbd-read-only pool=images" \
+    "client.nova-images mon allow r osd profile rbd-read-only pool=images" \
     "$WORK/ceph-called"
 check "the keyring is private" \
     test "$(stat -c %a "$WORK/ceph/ceph.client.nova-images.keyring")" = 600

@@ -30,9 +30,6 @@ extensions = [
     'chosen_options',
 ]
 
-# Pages that the contributor guide takes up by themselves may be missing.
-suppress_warnings = ['toc.empty_glob']
-
 html_theme = 'openstackdocs'
 html_static_path = ['_static']
 html_css_files = ['site.css']

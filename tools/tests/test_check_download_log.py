@@ -55,6 +55,10 @@ MONITOR = (
 ELSEWHERE = JOURNAL + (
     'INFO nova.image.direct_download [req-1 demo demo] Downloading image %s '
     'over HTTP, not from RBD: Glance does not keep it in RBD.\n' % IMAGE)
+BAD = JOURNAL + (
+    'WARNING nova.image.direct_download [req-1 demo demo] A location of image '
+    '%s is bad, RBD image images/%s@snap: the image has 1 bytes and not 2; it '
+    'is not the one that was meant, or damaged.\n' % (IMAGE, IMAGE))
 FORBIDDEN = JOURNAL + (
     'ERROR nova.image.direct_download [req-1 demo demo] Image %s cannot be '
     'read from RBD and [glance]/rbd_download_fallback forbids HTTP: no '
@@ -106,6 +110,11 @@ class CheckDownloadLogTestCase(unittest.TestCase):
         self.check(0, DONE + MONITOR, '--allow', 'no monitor answered')
         self.check(1, DONE + MONITOR + POOL, '--allow', 'no monitor answered')
 
+    def test_a_bad_location(self):
+        said = self.check(1, TRIED + TRIED + DONE + BAD)
+        self.assertIn('came, but not at once: WARNING', said)
+        self.check(0, DONE + BAD, '--allow', 'has 1 bytes')
+
     def test_a_failure(self):
         for line in (FORBIDDEN, FULL):
             with self.subTest(line):
@@ -140,6 +149,7 @@ class CheckDownloadLogTestCase(unittest.TestCase):
         for message in (check_download_log.TRIED, check_download_log.DONE,
                         'Downloading image %(image)s over HTTP, not from RBD: '
                         '%(why)s',
+                        'A location of image %(image)s is bad',
                         'Image %(image)s cannot be read from RBD and',
                         'Image %(image)s cannot be stored on this node'):
             self.assertIn(message, texts)
