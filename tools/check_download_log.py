@@ -15,9 +15,9 @@
 
 With "--expect rbd", the default, it is a failure if fewer images came over RBD
 than wanted, if one fell back to HTTP that should not have, if a location was
-bad, or if an image could not be downloaded. An image that Glance does not keep in RBD may come over HTTP:
-nova-compute logs that at level INFO. With "--expect http" it is a failure if
-RBD was used or tried at all.
+bad, or if an image could not be downloaded. An image that Glance does not keep
+in RBD may come over HTTP: nova-compute logs that at level INFO. With "--expect
+http" it is a failure if RBD was used or tried at all.
 
 Understands the formats of oslo.log and of journalctl, colours included.
 
