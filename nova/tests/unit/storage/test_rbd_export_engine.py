@@ -1,0 +1,515 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The export engine's threads, and its view of the cluster."""
+
+import errno
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import types
+from unittest import mock
+
+from nova.storage.rbd_export import cluster
+from nova.storage.rbd_export import errors
+from nova.storage.rbd_export import pacing
+from nova.storage.rbd_export import pipeline
+from nova.storage.rbd_export import supervise
+from nova import test
+
+BLOCK = 4096
+
+
+class FakeSnapshot:
+    """An image in memory, whose reads take random time."""
+
+    def __init__(self, data):
+        self.data = data
+        self.size = len(data)
+        self.reads = []
+        self.current = self.most = 0
+        self.failures = {}
+        self.lock = threading.Lock()
+
+    def read(self, offset, length):
+        with self.lock:
+            self.reads.append((offset, length))
+            self.current += 1
+            self.most = max(self.most, self.current)
+        time.sleep(random.random() / 500)
+        with self.lock:
+            self.current -= 1
+        if offset in self.failures:
+            raise self.failures[offset]
+        return self.data[offset:offset + length]
+
+
+class FakeTarget:
+    """A file in memory."""
+
+    def __init__(self, size):
+        self.data = bytearray(size)
+        self.failures = {}
+        self.dirty = []
+
+    def write(self, data, runs, offset):
+        if offset in self.failures:
+            raise self.failures[offset]
+        for start, end in runs:
+            self.data[offset + start:offset + end] = data[start:end]
+
+    def start_writeback(self, offset, length):
+        self.dirty.append((offset, length))
+
+
+class PipelineTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.touched = 0
+
+    def touch(self):
+        self.touched += 1
+
+    def data(self, blocks):
+        """Make random blocks, with some of zeros among them."""
+        return b''.join(
+            bytes(BLOCK) if random.random() < .3 else random.randbytes(BLOCK)
+            for _ in range(blocks))
+
+    def make(self, data, parts=None, hasher=None, inflight=3,
+             read_size=2 * BLOCK, pace=None):
+        self.snapshot = FakeSnapshot(data)
+        self.target = FakeTarget(len(data))
+        if parts is None:
+            parts = [(0, len(data))] if data else []
+        return pipeline.Pipeline(self.snapshot, self.target, parts, hasher,
+                                 inflight, read_size, pace, self.touch)
+
+    def test_copy(self):
+        data = self.data(101) + b'end'
+        pipe = self.make(data)
+        pipe.run()
+        self.assertEqual(data, bytes(self.target.data))
+        self.assertEqual(len(data), pipe.counters.read_bytes)
+        self.assertEqual(len(data), pipe.counters.done_bytes)
+        stored = sum(len(data[n:n + BLOCK]) for n in range(0, len(data), BLOCK)
+                     if data[n:n + BLOCK].strip(b'\0'))
+        self.assertEqual(stored, pipe.counters.data_bytes)
+        self.assertEqual(3, self.snapshot.most)
+        self.assertGreater(self.touched, 50)
+
+    def test_digest_in_order_over_holes(self):
+        data = (bytes(20 * BLOCK) + self.data(40) + bytes(3 * BLOCK + 17))
+        for parts in ([(20 * BLOCK, 40 * BLOCK)],
+                      [(16 * BLOCK, 47 * BLOCK + 17)], [(0, len(data))]):
+            hasher = hashlib.sha256()
+            pipe = self.make(data, parts, hasher)
+            pipe.run()
+            self.assertEqual(hashlib.sha256(data).hexdigest(),
+                             hasher.hexdigest())
+            self.assertEqual(data, bytes(self.target.data))
+            self.assertEqual(len(data), pipe.counters.done_bytes)
+            self.assertEqual(sum(length for _, length in parts),
+                             pipe.counters.read_bytes)
+
+    def test_nothing_to_read(self):
+        hasher = hashlib.md5(usedforsecurity=False)
+        pipe = self.make(bytes(9 * BLOCK), [], hasher)
+        pipe.run()
+        self.assertEqual([], self.snapshot.reads)
+        self.assertEqual(
+            hashlib.md5(bytes(9 * BLOCK), usedforsecurity=False).digest(),
+            hasher.digest())
+        self.make(b'', [], hashlib.sha1()).run()
+        self.make(b'', []).run()
+
+    def test_memory_is_bounded_by_a_slow_digest(self):
+        data = self.data(400)
+        ahead = []
+
+        class Slow:
+            done = 0
+
+            def update(inner, block):
+                ahead.append(len(self.snapshot.reads) * 2 * BLOCK -
+                             inner.done)
+                time.sleep(.0005)
+                inner.done += len(block)
+
+        self.make(data, hasher=Slow()).run()
+        self.assertEqual(200, len(ahead))
+        self.assertLessEqual(
+            max(ahead), (3 + pipeline.HASH_BACKLOG) * 2 * BLOCK)
+
+    def test_zeros_are_not_written(self):
+        self.make(bytes(50 * BLOCK)).run()
+        self.assertEqual([], self.target.dirty)
+
+    def _run_with_deadline(self, pipe):
+        """Run and see that no thread hangs."""
+        result = []
+
+        def run():
+            try:
+                pipe.run()
+            except Exception as exc:
+                result.append(exc)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(20)
+        self.assertFalse(thread.is_alive(), 'hangs')
+        return result[0]
+
+    def test_first_error_ends_it(self):
+        for hasher in (None, hashlib.sha1()):
+            for place in (0, 2 * BLOCK, 300 * BLOCK, 398 * BLOCK):
+                pipe = self.make(self.data(400), hasher=hasher)
+                error = errors.ExportError('read', 'x')
+                self.snapshot.failures[place] = error
+                self.assertIs(error, self._run_with_deadline(pipe))
+                self.assertLess(len(self.snapshot.reads),
+                                place // (2 * BLOCK) + 10)
+
+    def test_error_of_the_disk_or_the_digest(self):
+        pipe = self.make(b'x' * 400 * BLOCK, hasher=hashlib.sha1())
+        error = errors.ExportError('no_space', 'x')
+        self.target.failures[20 * BLOCK] = error
+        self.assertIs(error, self._run_with_deadline(pipe))
+        error = MemoryError()
+        pipe = self.make(b'x' * 400 * BLOCK, hasher=mock.Mock(
+            update=mock.Mock(side_effect=error)))
+        self.assertIs(error, self._run_with_deadline(pipe))
+
+    def test_error_while_others_wait_for_their_turn(self):
+        pipe = self.make(self.data(400), pace=pacing.Pace(BLOCK * 4))
+        error = errors.ExportError('read', 'x')
+        self.snapshot.failures[0] = error
+        started = time.monotonic()
+        self.assertIs(error, self._run_with_deadline(pipe))
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_rate(self):
+        rate = 100 * BLOCK
+        pipe = self.make(self.data(60), pace=pacing.Pace(rate))
+        started = time.monotonic()
+        pipe.run()
+        self.assertGreater(time.monotonic() - started, .5)
+
+    def test_no_more_threads_than_pieces(self):
+        pipe = self.make(self.data(3), inflight=100)
+        self.assertEqual(2, pipe._readers)
+
+
+def _errors(*names):
+    """Make exceptions that look like those of the bindings."""
+    base = type('Error', (Exception,), {'errno': None})
+    made = {'Error': base}
+    for name in names:
+        made[name] = type(name, (base,), {})
+    return made
+
+
+class ClusterTestCase(test.NoDBTestCase):
+    """What errors of the bindings become, and which options are set."""
+
+    def setUp(self):
+        super().setUp()
+        self.settings = {}
+        self.client = mock.Mock()
+        self.client.conf_set.side_effect = self.settings.__setitem__
+        self.rados = types.SimpleNamespace(
+            Rados=mock.Mock(return_value=self.client), **_errors('Other'))
+        self.image = mock.Mock()
+        self.image.size.return_value = 64
+        self.image.stat.return_value = {'obj_size': 8}
+        self.image.stripe_count.return_value = 1
+        self.image.features.return_value = 16
+        self.image.flags.return_value = 0
+        self.image.list_snaps.return_value = [
+            {'name': 'other', 'id': 1}, {'name': 'snap', 'id': 2}]
+        self.image.read.side_effect = lambda offset, length: b'x' * length
+        self.rbd = types.SimpleNamespace(
+            Image=mock.Mock(return_value=self.image),
+            RBD_FEATURE_FAST_DIFF=16, RBD_FLAG_FAST_DIFF_INVALID=2,
+            RBD_FLAG_OBJECT_MAP_INVALID=1, **_errors('ImageNotFound'))
+        for name in ('rados', 'rbd'):
+            patcher = mock.patch.object(cluster, name, getattr(self, name),
+                                        create=True)
+            patcher.start()
+            self.addCleanup(patcher.stop)
+
+    def error(self, number, module='rbd', name='Error'):
+        exc = getattr(getattr(self, module), name)('words of the library')
+        exc.errno = number
+        return exc
+
+    def connect(self, **kwargs):
+        values = dict(user='nova', conf='/conf', keyring=None,
+                      connect_timeout=3.2, stall_timeout=7)
+        values.update(kwargs)
+        return cluster.connect(**values)
+
+    def open(self):
+        return cluster.Snapshot(self.client, 'p', 'i', 'snap')
+
+    def assert_code(self, code, call, *args):
+        exc = self.assertRaises(errors.ExportError, call, *args)
+        self.assertEqual(code, exc.code, str(exc))
+        return exc
+
+    def test_settings(self):
+        self.client.connect.side_effect = lambda: self.settings.setdefault(
+            'connected')
+        self.connect(keyring='/k', read_from_replica='localize')
+        self.rados.Rados.assert_called_once_with(rados_id='nova',
+                                                 conffile='/conf')
+        expected = {
+            'client_mount_timeout': '4', 'rados_mon_op_timeout': '4',
+            'rados_osd_op_timeout': '7', 'rbd_cache': 'false',
+            'keyring': '/k', 'rbd_read_from_replica_policy': 'localize'}
+        self.assertLessEqual(expected.items(), self.settings.items())
+        # All of them before the connection is made.
+        self.assertEqual('connected', list(self.settings)[-1])
+
+    def test_defaults(self):
+        self.connect(user=None, conf=None)
+        self.rados.Rados.assert_called_once_with(rados_id=None, conffile='')
+        self.assertNotIn('keyring', self.settings)
+        self.assertNotIn('rbd_read_from_replica_policy', self.settings)
+
+    def test_queueing_is_no_timeout_later(self):
+        cluster.allow_queueing(self.client, 5)
+        self.assertEqual('20', self.settings['rados_osd_op_timeout'])
+        self.client.conf_set.side_effect = self.error(1, 'rados')
+        cluster.allow_queueing(self.client, 5)
+
+    def test_connect_errors(self):
+        for number, code in ((errno.ETIMEDOUT, 'connect'),
+                             (errno.EACCES, 'permission'),
+                             (errno.EPERM, 'permission'),
+                             (errno.ENOENT, 'permission'),
+                             (errno.EINVAL, 'connect'), (None, 'connect')):
+            self.client.connect.side_effect = self.error(number, 'rados')
+            self.assert_code(code, self.connect)
+
+    def test_configuration_errors(self):
+        for number in (errno.ENOENT, errno.EINVAL, errno.EACCES, None):
+            self.rados.Rados.side_effect = self.error(number, 'rados')
+            self.assertIn('/conf', str(self.assert_code('connect',
+                                                        self.connect)))
+
+    def test_missing_bindings(self):
+        for module in ('rados', 'rbd'):
+            with mock.patch.dict(sys.modules, {module: None}):
+                exc = self.assert_code('bindings', cluster.load_bindings)
+            self.assertIn('python3-rbd', str(exc))
+
+    def test_pool(self):
+        for number, code in ((errno.ENOENT, 'not_found'),
+                             (errno.EPERM, 'permission'),
+                             (errno.ETIMEDOUT, 'stalled'), (5, 'read')):
+            self.client.open_ioctx.side_effect = self.error(number, 'rados')
+            self.assert_code(code, self.open)
+
+    def test_opened_read_only_at_the_snapshot(self):
+        self.open()
+        self.rbd.Image.assert_called_once_with(
+            self.client.open_ioctx.return_value, 'i', snapshot='snap',
+            read_only=True)
+
+    def test_image_or_snapshot_missing(self):
+        missing = self.error(errno.ENOENT, 'rbd', 'ImageNotFound')
+        self.rbd.Image.side_effect = missing
+        exc = self.assert_code('not_found', self.open)
+        self.assertEqual('image', exc.facts['missing'])
+        self.rbd.Image.side_effect = [missing, self.image]
+        exc = self.assert_code('not_found', self.open)
+        self.assertEqual('snapshot', exc.facts['missing'])
+        self.rbd.Image.side_effect = [missing, self.error(errno.EPERM)]
+        self.assert_code('permission', self.open)
+
+    def test_open_errors(self):
+        for number, code in ((errno.EPERM, 'permission'),
+                             (errno.ETIMEDOUT, 'stalled'), (5, 'read')):
+            self.rbd.Image.side_effect = self.error(number)
+            self.assert_code(code, self.open)
+
+    def test_extents(self):
+        def iterate(offset, length, since, take, **kwargs):
+            self.assertEqual((0, 64, None), (offset, length, since))
+            self.assertEqual({'include_parent': True, 'whole_object': True},
+                             kwargs)
+            take(8, 8, True)
+            take(16, 8, False)
+
+        self.image.diff_iterate.side_effect = iterate
+        self.assertEqual([(8, 8)], self.open().extents())
+
+    def test_extents_that_cannot_be_had(self):
+        for attribute, value in (('features', 0), ('flags', 1), ('flags', 2),
+                                 ('size', 0)):
+            call = getattr(self.image, attribute)
+            before, call.return_value = call.return_value, value
+            self.assertIsNone(self.open().extents())
+            call.return_value = before
+        self.image.diff_iterate.assert_not_called()
+
+    def test_read(self):
+        snapshot = self.open()
+        self.assertEqual(b'xxx', snapshot.read(1, 3))
+        self.image.read.side_effect = lambda offset, length: b'x'
+        self.assert_code('read', snapshot.read, 0, 3)
+        for number, code in ((errno.EPERM, 'permission'), (5, 'read'),
+                             (errno.ETIMEDOUT, 'stalled')):
+            self.image.read.side_effect = self.error(number)
+            self.assert_code(code, snapshot.read, 0, 3)
+
+    def test_still_there(self):
+        snapshot = self.open()
+        snapshot.check_still_there()
+        self.image.list_snaps.return_value = [{'name': 'snap', 'id': 3}]
+        self.assert_code('not_found', snapshot.check_still_there)
+        self.rbd.Image.side_effect = self.error(2, 'rbd', 'ImageNotFound')
+        self.assert_code('not_found', snapshot.check_still_there)
+        self.rbd.Image.side_effect = self.error(5)
+        self.assert_code('read', snapshot.check_still_there)
+
+
+class JobTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.now = 50.0
+        patcher = mock.patch.object(time, 'monotonic', lambda: self.now)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        self.job = supervise.Job(3, 10)
+
+    def code_after(self, seconds):
+        self.now += seconds
+        overdue = self.job.overdue()
+        return overdue and overdue.code
+
+    def test_connecting(self):
+        self.assertIsNone(self.code_after(4))
+        self.assertEqual('connect', self.code_after(2))
+
+    def test_opening(self):
+        self.job.connected()
+        self.assertIsNone(self.code_after(39))
+        self.assertEqual('stalled', self.code_after(2))
+
+    def test_copying(self):
+        self.job.connected()
+        self.job.opened()
+        for _ in range(5):
+            self.assertIsNone(self.code_after(9))
+            self.job.touch()
+        self.job.phase = 'copying'
+        self.assertEqual('stalled', self.code_after(10))
+        self.assertIn('copying', str(self.job.overdue()))
+
+
+class SuperviseTestCase(test.NoDBTestCase):
+    """Run in a process of its own: it takes over signals and the exit."""
+
+    def start(self, work, report='json', **kwargs):
+        program = textwrap.dedent('''
+            import os, sys, threading, time
+            from rbd_export import errors, report, supervise
+            job = supervise.Job(1, 1)
+            job.connected()
+            job.opened()
+            job.total = 10
+            job.done = lambda: 5
+            job.abandon = lambda: sys.stderr.write("abandoned\\n")
+            def work():
+            %s
+            told = report.JsonReport()
+            told.interval = 0.1
+            supervise.leave(supervise.run(job, work, told, os.getppid()))
+            ''') % textwrap.indent(work, ' ')
+        path = os.path.dirname(os.path.dirname(supervise.__file__))
+        process = subprocess.Popen(
+            [sys.executable, '-c', 'import sys; sys.path.insert(0, %r)\n%s'
+             % (path, program)], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, **kwargs)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def end(self, process):
+        out, err = process.communicate(timeout=30)
+        events = [json.loads(line) for line in out.splitlines()]
+        return process.returncode, events, err.decode()
+
+    def test_result(self):
+        code, events, err = self.end(self.start('return {"fsid": "f"}'))
+        self.assertEqual((0, [{'event': 'result', 'fsid': 'f'}], ''),
+                         (code, events, err))
+
+    def test_progress(self):
+        code, events, err = self.end(self.start(
+            'time.sleep(.9)\nreturn {}'))
+        self.assertEqual(0, code)
+        self.assertIn(len(events), range(3, 8))
+        self.assertEqual(('progress', 5, 10), (
+            events[0]['event'], events[0]['bytes'], events[0]['total']))
+
+    def test_error(self):
+        code, events, err = self.end(self.start(
+            'raise errors.ExportError("no_space", "full", path="/x")'))
+        self.assertEqual((9, 'abandoned\n'), (code, err))
+        self.assertEqual(
+            [{'event': 'error', 'code': 'no_space', 'exit': 9,
+              'message': 'full', 'path': '/x'}], events)
+
+    def test_unexpected(self):
+        code, events, err = self.end(self.start('return 1/0'))
+        self.assertEqual((1, 'abandoned\n'), (code, err))
+        self.assertEqual('unexpected', events[0]['code'])
+        self.assertIn('ZeroDivisionError', events[0]['message'])
+        code, events, err = self.end(self.start('raise MemoryError'))
+        self.assertIn('memory', events[0]['message'])
+
+    def test_stall(self):
+        started = time.monotonic()
+        code, events, err = self.end(self.start('time.sleep(60)'))
+        self.assertLess(time.monotonic() - started, 20)
+        self.assertEqual((6, 'stalled', 'abandoned\n'),
+                         (code, events[-1]['code'], err))
+
+    def test_hang_at_the_end_does_not_matter(self):
+        # A thread that never ends is what librbd may leave behind.
+        code, events, err = self.end(self.start(
+            'threading.Thread(target=time.sleep, args=(60,)).start()\n'
+            'return {}'))
+        self.assertEqual(0, code)
+
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            process = self.start('\n'.join((
+                'for _ in range(300):', ' time.sleep(.1)', ' job.touch()')))
+            process.stdout.readline()
+            process.send_signal(number)
+            code, events, err = self.end(process)
+            self.assertEqual((128 + number, 'interrupted', 'abandoned\n'),
+                             (code, events[-1]['code'], err))
