@@ -56,7 +56,8 @@ step() {
 
 clean_environment() {
     unset PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV PIP_TARGET \
-        PIP_PREFIX PIP_USER CEPH_CONF CEPH_ARGS CEPH_KEYRING CDPATH
+        PIP_PREFIX PIP_USER CEPH_CONF CEPH_ARGS CEPH_KEYRING CDPATH \
+        PYTHONDONTWRITEBYTECODE
     export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
     export HOME=${HOME:-/root} LC_ALL=C.UTF-8 PYTHONNOUSERSITE=1
     export DEBIAN_FRONTEND=noninteractive PIP_NO_INPUT=1
@@ -89,14 +90,16 @@ install_packages() {
 }
 
 # What an environment is made from; another text means it has to be made
-# anew. It holds its own path, since its programs do.
+# anew. It holds its own path, since its programs do. The number is to be
+# raised when the commands that make it change.
 stamp_of() {
     local venv=$1
     shift
     {
         echo "$venv"
         "$PYTHON" -VV
-        cat "$@" "$CHECKOUT/tools/lib/bootstrap.sh"
+        echo 1
+        cat "$@"
     } | sha256sum
 }
 
