@@ -16,6 +16,7 @@ import contextlib
 import functools
 import os
 import socket
+import subprocess
 import threading
 import time
 from urllib import parse
@@ -533,9 +534,10 @@ class FaultTestCase(ClusterTestCase):
         self.make_disk()
         driver = rbd_utils.RBDDriver(connect_timeout=1)
         self.cluster.osd.pause()
-        thaw = threading.Timer(6, self.cluster.osd.resume)
-        thaw.start()
-        self.addCleanup(thaw.join)
+        # Not by a thread: it could wait for a blocked hub, for ever.
+        thaw = subprocess.Popen(['sh', '-c', 'sleep 6; kill -CONT -%d'
+                                 % self.cluster.osd.pid])
+        self.addCleanup(thaw.wait)
         with self.takes(5.5, 20):
             driver.resize(self.name, 8 * MiB)
         self.assertEqual(8 * MiB, driver.size(self.name))
