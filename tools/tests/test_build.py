@@ -195,22 +195,27 @@ class WheelTest(testtools.TestCase):
 class EditableTest(testtools.TestCase):
     """pip install -e, as far as it goes without another environment."""
 
-    def setUp(self):
-        super().setUp()
-        self.top = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.checkout = self.top / 'checkout'
-        copy_checkout(self.checkout)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        temporary = fixtures.TempDir()
+        temporary.setUp()
+        cls.addClassCleanup(temporary.cleanUp)
+        top = pathlib.Path(temporary.path)
+        cls.checkout = top / 'checkout'
+        copy_checkout(cls.checkout)
         run = subprocess.run(
             [sys.executable, '-c', 'import hatchling.build as b; '
-             'print(b.build_editable(%r))' % str(self.top)],
-            cwd=self.checkout, stdout=subprocess.PIPE,
+             'print(b.build_editable(%r))' % str(top)],
+            cwd=cls.checkout, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True)
-        self.assertEqual(0, run.returncode, run.stdout)
-        self.site = self.top / 'site'
-        with zipfile.ZipFile(self.top / run.stdout.split()[-1]) as wheel:
-            self.names = wheel.namelist()
-            self.entry_points = read_entry_points(wheel)
-            wheel.extractall(self.site)
+        if run.returncode:
+            raise AssertionError(run.stdout)
+        cls.site = top / 'site'
+        with zipfile.ZipFile(top / run.stdout.split()[-1]) as wheel:
+            cls.names = wheel.namelist()
+            cls.entry_points = read_entry_points(wheel)
+            wheel.extractall(cls.site)
 
     def python(self, code, cwd):
         # The paths of our .pth file come before the test environment's.

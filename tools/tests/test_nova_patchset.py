@@ -437,39 +437,39 @@ class RealReleaseTest(testtools.TestCase):
         self.git('diff', '--quiet', 'HEAD')
         self.tool('check', self.tree)
 
-    def test_author(self):
-        mail = self.tool('export', '--release', '--author',
-                         'Zoë Ops <zoe@example.org>')
-        self.git('init', '-q')
-        self.git('add', '-A')
-        self.git('commit', '-q', '-m', 'release')
-        self.git('am', '-q', input=mail)
-        author = subprocess.run(
-            ['git', 'log', '-1', '--format=%an <%ae>'], cwd=self.tree,
-            stdout=subprocess.PIPE, check=True).stdout.decode()
-        self.assertEqual('Zoë Ops <zoe@example.org>\n', author)
-
 
 class ExportTest(ToolTestCase):
 
-    def test_files_without_a_last_newline(self):
+    def commit(self, mail, *options):
+        """Have git am take the mail on the small tree."""
         git = shutil.which('git') or self.skipTest('needs git')
-        (self.checkout / 'nova/new/deep/z.py').write_bytes(b'a\r\nno end')
+        for args in (['init', '-q'], ['add', '-A'],
+                     ['commit', '-q', '-m', 'release'],
+                     ['am', '-q', *options]):
+            subprocess.run([git, '-c', 'user.name=A', '-c', 'user.email=a@b.c']
+                           + args, cwd=self.tree, check=True, input=mail,
+                           stdout=subprocess.DEVNULL)
+
+    def test_files_without_a_last_newline(self):
+        (self.checkout / 'nova/new/deep/z.py').write_bytes(b'a\rb\r\nno end')
         (self.tree / 'nova/y.py').write_bytes(b'their y\nno end')
         ini = self.checkout / 'patches/upstream.ini'
         ini.write_text(ini.read_text().replace(
             patch_queue.digest(b'their y\n'),
             patch_queue.digest(b'their y\nno end')))
-        mail = self.run_tool('export', self.tree).stdout
-        for args in (['init', '-q'], ['add', '-A'],
-                     ['commit', '-q', '-m', 'release'],
-                     ['am', '-q', '--keep-cr']):
-            subprocess.run([git, '-c', 'user.name=A', '-c', 'user.email=a@b.c']
-                           + args, cwd=self.tree, check=True, input=mail,
-                           stdout=subprocess.DEVNULL)
-        self.modules['nova/new/deep/z.py'] = b'a\r\nno end'
+        self.commit(self.run_tool('export', self.tree).stdout, '--keep-cr')
+        self.modules['nova/new/deep/z.py'] = b'a\rb\r\nno end'
         self.assert_applied()
         self.assertTrue(os.access(self.tree / 'nova/new/deep/z.py', os.X_OK))
+
+    def test_author(self):
+        self.commit(self.run_tool('export', '--author',
+                                  'Zoë Ops <zoe@example.org>',
+                                  self.tree).stdout)
+        author = subprocess.run(
+            ['git', 'log', '-1', '--format=%an <%ae>'], cwd=self.tree,
+            stdout=subprocess.PIPE, check=True).stdout.decode()
+        self.assertEqual('Zoë Ops <zoe@example.org>\n', author)
 
     def test_reader_went_away(self):
         # As with "| head": no traceback.

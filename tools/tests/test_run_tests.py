@@ -152,6 +152,13 @@ class RunTestsTest(testtools.TestCase):
         self.assertEqual(0, code, output)
         self.assert_ends('1 passed, 0 failed, 0 skipped', output)
 
+    def test_filter_and_a_module_that_does_not_import(self):
+        self.write('tools/tests/test_a.py', PASS)
+        self.write('tools/tests/test_b.py', PASS, imports='import no_such')
+        code, output = self.run_tests('tools', '--filter', 'test_a')
+        self.assertEqual(1, code, output)
+        self.assert_ends('0 passed, 1 failed, 0 skipped', output)
+
     def test_not_the_development_tree(self):
         shutil.rmtree(self.root / 'nova' / 'hacking')
         self.write('nova/tests/unit/test_a.py', PASS)
