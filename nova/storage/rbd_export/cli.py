@@ -325,10 +325,8 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
             'one that was meant, or damaged' % (size, args.size),
             expected=args.size, actual=size)
 
-    job.phase = 'looking for data'
     hints = snapshot.extents()
     cluster.allow_queueing(client, args.stall_timeout)
-    job.opened()
     read_size = pipeline.READ_SIZE
     if hints is None:
         parts = [(0, size)] if size else []
@@ -356,7 +354,7 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
     holes = 0 if hasher else size - extents.total(parts)
     job.done = lambda: holes + counters.done_bytes
     job.total = size
-    job.phase = 'copying'
+    job.enter('copying')
     pipe.run()
 
     verified = ['fsid'] if args.fsid else []
@@ -373,9 +371,10 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
                     % (args.algorithm, found, args.expected),
                     expected=args.expected, actual=found)
             verified.append('digest')
-    snapshot.check_still_there()
-    job.phase = 'writing to the local disk'
-    job.touch()
+    if 'digest' not in verified:
+        job.enter('looking at the image again', supervise.OPEN_FACTOR)
+        snapshot.check_still_there()
+    job.enter('writing to the local disk')
     while target.flush_some():
         job.touch()
     job.touch()

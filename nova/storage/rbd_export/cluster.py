@@ -73,6 +73,8 @@ def connect(user: str | None, conf: str | None, keyring: str | None,
         'rados_osd_op_timeout': math.ceil(stall_timeout),
         # Each byte is read once: a cache would only cost copies.
         'rbd_cache': 'false',
+        # Reading would write the time of it into the image.
+        'rbd_atime_update_interval': 0,
         # Neither is of use to a process that lives for seconds; both may
         # fail for lack of permission, with lines on stderr.
         'admin_socket': '',

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 # Seconds between two looks at the parent and at the clock.
 TICK = 0.2
 
-# Opening an image takes some twenty requests, of which this thread sees no
-# more than the last. Each of them has librados' own timeout, and together they
-# have so many times the stall timeout.
+# Opening an image takes some fifteen requests, one after the other, of which
+# nobody sees more than the last. Together they have so many times the stall
+# timeout; each of them has librados' own timeout.
 OPEN_FACTOR = 4
 
 # Seconds granted to librados to keep its own connect timeout.
@@ -63,7 +63,7 @@ class Job:
         self._stall_timeout = stall_timeout
         self.started = self.touched = time.monotonic()
         self._connected = False
-        self._opened = False
+        self._factor = OPEN_FACTOR
         self.phase = 'connecting'
         self.done: Callable[[], int] = lambda: 0
         self.total = 0
@@ -75,12 +75,18 @@ class Job:
 
     def connected(self) -> None:
         self._connected = True
-        self.phase = 'opening the image'
-        self.touch()
+        self.enter('opening the image', OPEN_FACTOR)
 
-    def opened(self) -> None:
-        self._opened = True
+    def enter(self, phase: str, factor: int = 1) -> None:
+        """Note what is done from now on.
+
+        :param phase: it, in words
+        :param factor: how many times the stall timeout may pass without a
+            touch
+        """
         self.touch()
+        self.phase = phase
+        self._factor = factor
 
     def overdue(self) -> ExportError | None:
         """Return the reason to give up, if there is one."""
@@ -92,7 +98,7 @@ class Job:
                 'connect', 'the cluster could not be reached within %g s; '
                 'check its monitors and the network to them'
                 % self._connect_timeout)
-        patience = self._stall_timeout * (1 if self._opened else OPEN_FACTOR)
+        patience = self._stall_timeout * self._factor
         if now - self.touched < patience:
             return None
         return ExportError(

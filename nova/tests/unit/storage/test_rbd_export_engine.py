@@ -284,6 +284,7 @@ class ClusterTestCase(test.NoDBTestCase):
         expected = {
             'client_mount_timeout': '4', 'rados_mon_op_timeout': '4',
             'rados_osd_op_timeout': '7', 'rbd_cache': 'false',
+            'rbd_atime_update_interval': '0',
             'keyring': '/k', 'rbd_read_from_replica_policy': 'localize'}
         self.assertLessEqual(expected.items(), self.settings.items())
         # All of them before the connection is made.
@@ -419,11 +420,10 @@ class JobTestCase(test.NoDBTestCase):
 
     def test_copying(self):
         self.job.connected()
-        self.job.opened()
+        self.job.enter('copying')
         for _ in range(5):
             self.assertIsNone(self.code_after(9))
             self.job.touch()
-        self.job.phase = 'copying'
         self.assertEqual('stalled', self.code_after(10))
         self.assertIn('copying', str(self.job.overdue()))
 
@@ -437,7 +437,7 @@ class SuperviseTestCase(test.NoDBTestCase):
             from rbd_export import errors, report, supervise
             job = supervise.Job(1, 1)
             job.connected()
-            job.opened()
+            job.enter('copying')
             job.total = 10
             job.done = lambda: 5
             job.abandon = lambda: sys.stderr.write("abandoned\\n")
