@@ -188,7 +188,7 @@ This is the second of two gates; the first one is
 :oslo.config:option:`glance.allowed_direct_url_schemes`.
 
 The node needs a ``ceph.conf``, a cephx key that may read the pool of the
-images (``mon 'profile rbd' osd 'profile rbd-read-only pool=images'``) and the
+images (``mon 'allow r' osd 'profile rbd-read-only pool=images'``) and the
 Python bindings ``rados`` and ``rbd``, for Nova's Python or the system's.
 Locations are read with the ``[service_user]`` credentials; Glance need not
 show them to users.

@@ -44,8 +44,8 @@ CURES = {
     'connect': 'see whether this node reaches the monitors named in the '
                'ceph.conf of [glance]/rbd_ceph_conf',
     'stalled': 'see whether the OSDs are up, with "ceph health detail"',
-    'permission': 'give the key of [glance]/rbd_user the caps mon \'profile '
-                  'rbd\' osd \'profile rbd-read-only pool=POOL\'',
+    'permission': 'give the key of [glance]/rbd_user the caps mon \'allow r\' '
+                  'osd \'profile rbd-read-only pool=POOL\'',
     'wrong_cluster': 'point [glance]/rbd_ceph_conf at the cluster that '
                      'Glance stores its images in',
     'wrong_size': 'upload the image again, its copy in RBD is damaged',

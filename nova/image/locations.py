@@ -193,11 +193,13 @@ def _ask_as_service(service: ty.Any, context: nova_context.RequestContext,
                   'image %s with', image_id)
         raise _NotTold('', 'set up the [service_user] section of nova.conf, '
                        'with the roles service and admin for its user')
-    # overwrite=False: this context must not become the current one.
+    # It must not become the current context, and Nova's own policy, which
+    # would be read to find whether it is an admin, has no say in it.
     as_service = nova_context.RequestContext(
         user_auth_plugin=service_token.ServiceTokenAuthWrapper(
             user_auth=credentials, service_auth=credentials),
-        global_request_id=context.global_id, overwrite=False)
+        global_request_id=context.global_id, is_admin=False,
+        overwrite=False)
     try:
         found = service._client.call(
             as_service, 2, 'get_image_locations', args=(image_id,))

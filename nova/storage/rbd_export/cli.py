@@ -374,7 +374,7 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
     if 'digest' not in verified:
         job.enter('looking at the image again', supervise.OPEN_FACTOR)
         snapshot.check_still_there()
-    job.enter('writing to the local disk')
+    job.enter('writing to the local disk', local=True)
     while target.flush_some():
         job.touch()
     job.touch()

@@ -64,6 +64,7 @@ class Job:
         self.started = self.touched = time.monotonic()
         self._connected = False
         self._factor = OPEN_FACTOR
+        self._local = False
         self.phase = 'connecting'
         self.done: Callable[[], int] = lambda: 0
         self.total = 0
@@ -77,16 +78,18 @@ class Job:
         self._connected = True
         self.enter('opening the image', OPEN_FACTOR)
 
-    def enter(self, phase: str, factor: int = 1) -> None:
+    def enter(self, phase: str, factor: int = 1, local: bool = False) -> None:
         """Note what is done from now on.
 
         :param phase: it, in words
         :param factor: how many times the stall timeout may pass without a
             touch
+        :param local: whether it has nothing to do with the cluster any more
         """
         self.touch()
         self.phase = phase
         self._factor = factor
+        self._local = local
 
     def overdue(self) -> ExportError | None:
         """Return the reason to give up, if there is one."""
@@ -101,6 +104,11 @@ class Job:
         patience = self._stall_timeout * self._factor
         if now - self.touched < patience:
             return None
+        if self._local:
+            # The cluster has done its part: nobody should stop asking it.
+            return ExportError(
+                'local_file', 'the local disk took no byte for %g s; check '
+                'its health' % patience, phase=self.phase)
         return ExportError(
             'stalled', 'no byte has moved for %g s while %s; check the health '
             'of the cluster and of the local disk' % (patience, self.phase),

@@ -427,6 +427,12 @@ class JobTestCase(test.NoDBTestCase):
         self.assertEqual('stalled', self.code_after(10))
         self.assertIn('copying', str(self.job.overdue()))
 
+    def test_writing_is_no_matter_of_the_cluster(self):
+        self.job.connected()
+        self.job.enter('writing to the local disk', local=True)
+        self.assertIsNone(self.code_after(9))
+        self.assertEqual('local_file', self.code_after(2))
+
 
 class SuperviseTestCase(test.NoDBTestCase):
     """Run in a process of its own: it takes over signals and the exit."""
