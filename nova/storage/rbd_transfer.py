@@ -97,6 +97,13 @@ _fsids: dict[tuple[str, str, int], tuple[str, float]] = {}
 # The interpreter that was seen to have the bindings.
 _python: str | None = None
 
+# Called with each event of an engine, as it comes: see the engine's --json.
+# For programs that show progress to somebody; nova-compute has no use for it.
+observers: list[ty.Callable[[dict[str, ty.Any]], object]] = []
+
+# Seconds that one request of a survey may take.
+SURVEY_TIMEOUT = 5
+
 
 class TransferError(Exception):
     """A download that did not happen.
@@ -260,6 +267,35 @@ def probe(cluster: Cluster | None = None) -> str:
     return final['fsid']
 
 
+def survey(cluster: Cluster | None = None, pools: ty.Iterable[str] = (),
+           source: Source | None = None, sample: int = 0
+           ) -> dict[str, ty.Any]:
+    """Find out what the client may do in a cluster.
+
+    For an operator who waits for the answer: the cluster is asked although it
+    did not answer a moment ago.
+
+    :param cluster: how to reach it, by default as ``[glance]`` says
+    :param pools: to look at in any case
+    :param source: a snapshot to read a sample of
+    :param sample: how many bytes of it
+    :returns: what :mod:`nova.storage.rbd_export.survey` found
+    :raises: :class:`TransferError`, whose facts tell what was found until
+        then
+    """
+    cluster = cluster or Cluster.of_glance()
+    arguments = cluster.arguments() + [
+        '--survey', '--stall-timeout=%d' % SURVEY_TIMEOUT]
+    if pools:
+        arguments.append('--pools=%s' % ','.join(pools))
+    if source is not None:
+        arguments += ['--sample=%d' % sample, '--pool=%s' % source.pool,
+                      '--image=%s' % source.image,
+                      '--snap=%s' % source.snapshot]
+    return _run(arguments, SURVEY_TIMEOUT + cluster.connect_timeout + GRACE,
+                'the cluster')
+
+
 def fsid(cluster: Cluster | None = None) -> str:
     """Return the fsid of a cluster, asking it only if that may have changed.
 
@@ -318,9 +354,8 @@ def _run(arguments: list[str], patience: float,
     """Run the engine with the first Python that has the bindings."""
     global _python
 
-    pythons = [_python] if _python else []
-    pythons += [python for python in (sys.executable, SYSTEM_PYTHON)
-                if python and python != _python]
+    pythons = [python for python in dict.fromkeys(
+        (_python, sys.executable, SYSTEM_PYTHON)) if python]
     missing = None
     for python in pythons:
         try:
@@ -461,6 +496,8 @@ class _Child:
             self._final = event
         else:
             raise ValueError('no event of the protocol')
+        for observer in observers:
+            observer(event)
 
     def _log_progress(self, event: dict[str, ty.Any]) -> None:
         now = time.monotonic()

@@ -241,6 +241,9 @@ class GatesTest(DownloadTestCase):
                  exception.ImageNotAuthorized)):
             self.glance.image = answer
             self.assertRaises(expected, self._download)
+        self.glance.image = FakeGlance().image
+        self.glance.image.deleted = True
+        self.assertRaises(exception.ImageNotFound, self._download)
         self.assertEqual({'get'}, set(self.glance.calls))
         self.assertEqual([], self.exports)
 

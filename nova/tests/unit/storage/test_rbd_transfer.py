@@ -682,6 +682,12 @@ class InterpreterTest(TransferTestCase):
         # Who installs them need not wait.
         self.assertEqual(0.0, self.breaker.seconds_to_wait())
 
+    def test_they_are_the_same(self):
+        self._bindings_in()
+        self._patch(SYSTEM_PYTHON=self.novas)
+        self.assertIn('(tried %s)' % self.novas, str(self._fail()))
+        self.assertEqual(1, len(self.started))
+
     def test_systems_does_not_exist(self):
         self._bindings_in()
         os.unlink(self.systems)
