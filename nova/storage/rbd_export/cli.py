@@ -40,6 +40,8 @@ HELP = """\
 usage: rbd_export [options] POOL/IMAGE@SNAP DEST
        rbd_export [options] --pool=POOL --image=IMAGE --snap=SNAP -- DEST
        rbd_export [options] --probe
+       rbd_export [options] --survey [--pools POOLS]
+                  [--sample BYTES --pool=POOL --image=IMAGE --snap=SNAP]
 
 Copy a snapshot of an RBD image in a Ceph cluster to the local file DEST.
 
@@ -62,6 +64,10 @@ cluster:
                         which copies of the data to read: the first ones, any,
                         or the nearest by crush_location; default: default
   --probe               only connect, and show the cluster's fsid
+  --survey              only connect, and find out what the client may do in
+                        which pools; details with --json
+  --pools POOLS         with commas between them: look at these first
+  --sample BYTES        also read so much of a snapshot, and time that
 
 checks:
   --size BYTES          refuse an image of another size
@@ -130,6 +136,9 @@ class Arguments:
     read_from_replica = 'default'
     json = False
     probe = False
+    survey = False
+    pools = ''
+    sample = 0
     help = False
 
 
@@ -194,9 +203,9 @@ _VALUES: dict[str, Callable[[str], object]] = {
     'image': _text, 'snap': _text, 'fsid': _text, 'size': _bytes,
     'digest': _text, 'inflight': _inflight, 'max-rate': _rate,
     'connect-timeout': _seconds, 'stall-timeout': _seconds,
-    'read-from-replica': _policy,
+    'read-from-replica': _policy, 'pools': _text, 'sample': _bytes,
 }
-_FLAGS = ('json', 'probe', 'help')
+_FLAGS = ('json', 'probe', 'survey', 'help')
 
 
 def _bad(message: str) -> ExportError:
@@ -267,6 +276,11 @@ def _take_names(args: Arguments, names: list[str]) -> None:
         if names or any(named):
             raise _bad('--probe takes no image and no file')
         return
+    if args.survey:
+        if names or any(named) != all(named):
+            raise _bad('--survey takes no file, and --pool, --image and '
+                       '--snap together')
+        return
     if not any(named):
         if len(names) != 2:
             raise _bad('POOL/IMAGE@SNAP and DEST are needed')
@@ -303,6 +317,32 @@ def probe(args: Arguments, job: supervise.Job) -> dict[str, object]:
     """Connect, and say to what."""
     fsid = _connect(args, job)[1]
     return {'fsid': fsid, 'seconds': round(time.monotonic() - job.started, 3)}
+
+
+def survey(args: Arguments, job: supervise.Job) -> dict[str, object]:
+    """Connect, and find out what the client may do there."""
+    from . import survey as survey_
+    facts = survey_.local_facts(args.id, args.conf, args.keyring)
+    try:
+        client, fsid = _connect(args, job)
+        facts['fsid'] = fsid
+        facts['release'] = survey_.release(client)
+        job.touch()
+        facts['pools'], facts['all_pools'] = survey_.pools(
+            client, filter(None, args.pools.split(',')), job.touch)
+    except ExportError as exc:
+        exc.facts.update(facts)
+        raise
+    if args.image and args.sample:
+        try:
+            facts['sample'] = survey_.sample(client, args.pool, args.image,
+                                             args.snap, args.sample,
+                                             job.touch)
+        except ExportError as exc:
+            # One image says nothing about what else was found.
+            facts['sample'] = {'code': exc.code, 'message': str(exc)}
+    facts['seconds'] = round(time.monotonic() - job.started, 3)
+    return facts
 
 
 def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
@@ -414,7 +454,7 @@ def run(words: list[str]) -> int:
         return exc.exit
     libc.share_arena()
     job = supervise.Job(args.connect_timeout, args.stall_timeout)
-    work = probe if args.probe else export
+    work = probe if args.probe else survey if args.survey else export
     return supervise.run(job, lambda: work(args, job), report, PARENT)
 
 
