@@ -1,0 +1,697 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Whether this node would read images from RBD, and if not, why.
+
+:func:`run` goes through everything that a download needs in the order in
+which a download needs it. Where it can it asks the code that downloads rather
+than judging by itself, so that the answer is the one a boot would get. A
+problem does not end it: whoever sets up a node wants to see all of them.
+"""
+
+import dataclasses
+import getpass
+import os
+import pwd
+import re
+import socket
+import typing as ty
+
+import nova.conf
+from nova.image import direct_download
+from nova.image import location_policy
+from nova.image import locations
+from nova.image import service_view
+from nova.storage import rbd_transfer
+
+CONF = nova.conf.CONF
+
+OK = 'ok'
+PROBLEM = 'problem'
+WARNING = 'warning'
+NOT_APPLICABLE = 'not applicable'
+
+# How many images are looked at to find one in RBD if none is named.
+NEWEST = 10
+
+# Bytes of the image that are read to see how fast that is.
+SAMPLE = 64 << 20
+
+# Longest wait for one monitor, in seconds, and how many are tried. These look
+# for the cause after the cluster could not be reached.
+MONITOR_TIMEOUT = 1.0
+MONITORS = 6
+
+# Where librados looks for its configuration, see "man ceph-conf".
+CEPH_CONFS = ('/etc/ceph/ceph.conf', '~/.ceph/ceph.conf')
+
+# Other pools that are named in one line.
+NAMED_POOLS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One thing that was looked at.
+
+    :ivar topic: what, in a few words
+    :ivar state: OK, PROBLEM, WARNING or NOT_APPLICABLE
+    :ivar found: the evidence
+    :ivar cure: what to do about a problem or a warning
+    """
+
+    topic: str
+    state: str
+    found: str
+    cure: str = ''
+
+
+def over_rbd(items: ty.Iterable[Item]) -> bool:
+    """Whether a boot would read the image from RBD, by these items."""
+    return all(item.state != PROBLEM for item in items)
+
+
+def run(image: str | None = None) -> ty.Iterator[Item]:
+    """Look at everything, and yield an :class:`Item` for each as it is known.
+
+    :param image: id or name of a Glance image; without one the newest images
+        stand for what a boot would meet
+    """
+    yield _user()
+    yield from _gates()
+    cluster = rbd_transfer.Cluster.of_glance()
+    facts, items = _survey(cluster)
+    yield from items
+    glance = _Glance(image)
+    yield from glance.items()
+    if glance.image is None:
+        for topic in ('image', 'location', 'integrity', 'disk space',
+                      'sample read'):
+            yield Item(topic, NOT_APPLICABLE, 'there is no image to look at')
+        return
+    yield _image(glance.image)
+    location, items = _locations(glance.image, glance.urls, facts, cluster)
+    yield from items
+    yield _integrity(glance.image)
+    sample = _take_sample(location, facts, cluster)
+    yield _disk_space(glance.image, sample)
+    yield _judge_sample(glance.image, location, sample, facts)
+
+
+def size(count: float) -> str:
+    """Write a number of bytes for people."""
+    for unit in ('bytes', 'KiB', 'MiB', 'GiB', 'TiB'):
+        if count < 1024 or unit == 'TiB':
+            break
+        count /= 1024
+    return ('%d %s' if unit == 'bytes' else '%.1f %s') % (count, unit)
+
+
+def _user() -> Item:
+    """The files that only nova-compute may read decide; so does who asks."""
+    name = _user_name(os.geteuid())
+    files = ', '.join(CONF.config_file or []) or 'no file'
+    found = 'running as %s, configured by %s' % (name, files)
+    if not CONF.config_file:
+        return Item('configuration', PROBLEM, found,
+                    'name nova.conf with --config-file')
+    try:
+        owner = os.stat(CONF.instances_path).st_uid
+    except OSError:
+        return Item('configuration', OK, found)
+    if owner != os.geteuid():
+        theirs = _user_name(owner)
+        return Item('configuration', WARNING,
+                    '%s, but %s belongs to %s: what %s may read says little '
+                    'about nova-compute' % (found, CONF.instances_path,
+                                            theirs, name),
+                    'run it as the user of nova-compute, with "sudo -u %s"'
+                    % theirs)
+    return Item('configuration', OK, found)
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return getpass.getuser() if uid == os.geteuid() else str(uid)
+
+
+def _gates() -> ty.Iterator[Item]:
+    name = '[glance]/allowed_direct_url_schemes'
+    schemes = ', '.join(CONF.glance.allowed_direct_url_schemes)
+    if 'rbd' in CONF.glance.allowed_direct_url_schemes:
+        yield Item('scheme gate', OK, '%s is %s' % (name, schemes))
+    else:
+        yield Item('scheme gate', PROBLEM, '%s has no rbd (%s)'
+                   % (name, schemes or 'it is empty'),
+                   'remove the option from nova.conf or set it to rbd, and '
+                   'restart nova-compute')
+    name = '[glance]/enable_rbd_download'
+    if CONF.glance.enable_rbd_download:
+        yield Item('switch', OK, '%s is True' % name)
+    else:
+        yield Item('switch', PROBLEM, '%s is False' % name,
+                   'set %s = True in nova.conf and restart nova-compute'
+                   % name)
+    images_type = CONF.libvirt.images_type
+    if images_type == 'rbd':
+        yield Item('instance disks', PROBLEM, '[libvirt]/images_type is rbd: '
+                   'disks are cloned inside the cluster and nothing is '
+                   'downloaded', 'leave direct downloads off on this node')
+    else:
+        yield Item('instance disks', OK, '[libvirt]/images_type is %s, in %s'
+                   % (images_type, CONF.instances_path))
+    if CONF.glance.rbd_download_fallback:
+        yield Item('fallback', OK, '[glance]/rbd_download_fallback is True: '
+                   'what cannot be read from RBD comes over HTTP')
+    else:
+        yield Item('fallback', WARNING, '[glance]/rbd_download_fallback is '
+                   'False: a boot fails if its image cannot be read from RBD',
+                   'set it to True unless that is meant')
+
+
+# The cluster
+
+def _survey(cluster: rbd_transfer.Cluster
+            ) -> tuple[dict[str, ty.Any], list[Item]]:
+    """Ask the cluster, and sort what is known in the end into items.
+
+    :returns: the facts, with an fsid only if the cluster answered
+    """
+    pools = sorted(location_policy.allowed_pools())
+    failure = None
+    try:
+        facts = rbd_transfer.survey(cluster, pools)
+    except rbd_transfer.TransferError as exc:
+        failure, facts = exc, dict(exc.facts)
+    items = [_bindings(facts, failure), _ceph_conf(cluster)]
+    if facts.get('client') is None:
+        why = ('the Ceph bindings are missing' if failure is not None and
+               failure.code == 'bindings' else 'the export engine failed')
+        items += [Item(topic, NOT_APPLICABLE, why) for topic in
+                  ('keyring', 'cluster', 'pools', 'other pools')]
+        return facts, items
+    items.append(_keyring(facts))
+    usable = all(item.state != PROBLEM for item in items)
+    items.append(_connection(facts, failure, usable))
+    if 'pools' not in facts:
+        items += [Item(topic, NOT_APPLICABLE, 'the cluster cannot be asked')
+                  for topic in ('pools', 'other pools')]
+        return facts, items
+    items.append(_pools(facts, pools))
+    items.append(_other_pools(facts, pools))
+    return facts, items
+
+
+def _bindings(facts: dict[str, ty.Any],
+              failure: rbd_transfer.TransferError | None) -> Item:
+    topic = 'Ceph bindings'
+    if facts.get('librbd'):
+        return Item(topic, OK, '%s (Python %s) has them, librbd %s'
+                    % (facts['python'], facts['python_version'],
+                       facts['librbd']))
+    if failure is not None and failure.code == 'bindings':
+        return Item(topic, PROBLEM, str(failure).partition(';')[0],
+                    'install the packages python3-rados and python3-rbd')
+    return Item(topic, PROBLEM, 'the export engine does not run: %s'
+                % (failure or 'it said nothing'),
+                'install Nova on this node again')
+
+
+def _ceph_conf(cluster: rbd_transfer.Cluster) -> Item:
+    topic = 'ceph.conf'
+    paths = [cluster.conf] if cluster.conf else [
+        os.environ.get('CEPH_CONF') or '',
+        *map(os.path.expanduser, CEPH_CONFS)]
+    for path in filter(None, paths):
+        if os.access(path, os.R_OK):
+            return Item(topic, OK, '%s can be read' % path)
+        if os.path.exists(path):
+            return Item(topic, PROBLEM, '%s cannot be read by %s'
+                        % (path, _user_name(os.geteuid())),
+                        '"chmod a+r %s" (it holds no secret)' % path)
+    return Item(topic, PROBLEM, 'there is no %s'
+                % ' and no '.join(filter(None, paths)),
+                'write the output of "ceph config generate-minimal-conf" '
+                'there, or name another file with [glance]/rbd_ceph_conf')
+
+
+def _keyring(facts: dict[str, ty.Any]) -> Item:
+    topic, client = 'keyring', facts['client']
+    keyrings = facts.get('keyrings', [])
+    for keyring in keyrings:
+        if keyring['state'] == 'ok':
+            return Item(topic, OK, '%s has an entry for %s'
+                        % (keyring['path'], client))
+    states = {'missing': 'is missing', 'unreadable': 'cannot be read',
+              'no entry': 'has no entry for %s' % client}
+    for state in ('unreadable', 'no entry', 'missing'):
+        for keyring in keyrings:
+            if keyring['state'] != state:
+                continue
+            path = keyring['path']
+            cure = ('make it readable for the user of nova-compute, as by '
+                    '"chown %s %s"' % (_user_name(os.geteuid()), path)
+                    if state == 'unreadable' else
+                    'store the output of "ceph auth get %s" in %s, readable '
+                    'for the user of nova-compute alone, or correct '
+                    '[glance]/rbd_user' % (client, path))
+            return Item(topic, PROBLEM, '%s %s' % (path, states[state]), cure)
+    return Item(topic, NOT_APPLICABLE, 'without a ceph.conf nobody knows '
+                'where it is')
+
+
+def _connection(facts: dict[str, ty.Any],
+                failure: rbd_transfer.TransferError | None,
+                usable: bool) -> Item:
+    topic, client = 'cluster', facts['client']
+    if facts.get('fsid'):
+        return Item(topic, OK, '%s is connected to cluster %s%s'
+                    % (client, facts['fsid'], ', %s' % facts['release']
+                       if facts.get('release') else ''))
+    if not usable:
+        return Item(topic, NOT_APPLICABLE,
+                    'it is not reached without what is missing above')
+    if failure is None:
+        return Item(topic, PROBLEM, 'it gave no fsid', 'look at its health')
+    found = str(failure).partition(';')[0]
+    if failure.code == 'permission':
+        keyrings = [keyring['path'] for keyring in facts.get('keyrings', [])
+                    if keyring['state'] == 'ok']
+        return Item(topic, PROBLEM, '%s: its key is wrong, or has no '
+                    'capability on the monitors' % found,
+                    'store the output of "ceph auth get %s" in %s; its caps '
+                    'must be %s' % (client, ' or '.join(keyrings) or
+                                    'its keyring', _caps(['images'])))
+    if failure.unreachable:
+        return Item(topic, PROBLEM, found + _monitors(facts),
+                    'see whether these are the monitors ("ceph mon dump"), '
+                    'whether they run, and whether a firewall is between')
+    return Item(topic, PROBLEM, found,
+                direct_download.CURES.get(failure.code, 'correct ceph.conf'))
+
+
+def _caps(pools: ty.Iterable[str]) -> str:
+    return "mon 'allow r' osd '%s'" % ', '.join(
+        'profile rbd-read-only pool=%s' % pool for pool in pools)
+
+
+def _monitors(facts: dict[str, ty.Any]) -> str:
+    """Say how each monitor takes a connection."""
+    tried = []
+    for host, port in _addresses(facts.get('mon_host', ''))[:MONITORS]:
+        try:
+            socket.create_connection((host, port), MONITOR_TIMEOUT).close()
+            answer = 'accepts connections'
+        except TimeoutError:
+            answer = 'does not answer'
+        except OSError as exc:
+            answer = os.strerror(exc.errno) if exc.errno else str(exc)
+        tried.append('%s port %d: %s' % (host, port, answer.lower()))
+    return ' (%s)' % '; '.join(tried) if tried else (
+        ' (ceph.conf has no mon_host)')
+
+
+def _addresses(mon_host: str) -> list[tuple[str, int]]:
+    """Take mon_host apart, in which ports are optional."""
+    found = []
+    for part in re.split(r'[\s,;]+', re.sub(r'\bv[12]:', '', mon_host)):
+        part = part.strip()
+        # Brackets are around an IPv6 address, or a list of addresses.
+        match = (re.match(r'\[*(\[[0-9a-fA-F:]+\])(?::(\d+))?', part) or
+                 re.match(r'\[*([^\[\]:/]+)(?::(\d+))?', part))
+        if match is None:
+            continue
+        host = match[1].strip('[]')
+        for port in [match[2]] if match[2] else ['3300', '6789']:
+            if (host, int(port)) not in found:
+                found.append((host, int(port)))
+    return found
+
+
+def _pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
+    """The pools that Nova would read images from."""
+    topic, client = 'pools', facts['client']
+    readable = [entry['pool'] for entry in facts['pools']
+                if entry['read'] == 'yes']
+    if not wanted:
+        if not readable:
+            return Item(topic, PROBLEM, '%s can read no pool' % client,
+                        '"ceph auth caps %s %s"' % (client,
+                                                    _caps(['images'])))
+        return Item(topic, WARNING, '[glance]/rbd_pool is empty: any pool '
+                    'that %s can read is allowed (%s)'
+                    % (client, _some(readable)),
+                    'set [glance]/rbd_pool to the pool of the images')
+    rights = {entry['pool']: entry['read'] for entry in facts['pools']}
+    missing = [pool for pool in wanted if rights.get(pool) == 'missing']
+    if missing:
+        others = [pool for pool, right in rights.items()
+                  if right == 'yes' and pool not in wanted]
+        return Item(topic, PROBLEM, 'the cluster has no pool %s of '
+                    '[glance]/rbd_pool' % ', '.join(missing),
+                    'set [glance]/rbd_pool to the rbd_store_pool of Glance'
+                    + (' (%s can read %s)' % (client, _some(others))
+                       if others else ''))
+    refused = [pool for pool in wanted if rights.get(pool) == 'no']
+    if refused:
+        return Item(topic, PROBLEM, '%s may not read pool %s of '
+                    '[glance]/rbd_pool' % (client, ', '.join(refused)),
+                    '"ceph auth caps %s %s"' % (client, _caps(wanted)))
+    for pool in wanted:
+        if rights.get(pool) == 'timeout':
+            return Item(topic, PROBLEM, 'the OSDs of pool %s do not answer '
+                        'within %d s' % (pool, rbd_transfer.SURVEY_TIMEOUT),
+                        'see "ceph health detail", and whether this node '
+                        'reaches the OSDs')
+        if rights.get(pool) != 'yes':
+            return Item(topic, PROBLEM, 'pool %s cannot be read: %s'
+                        % (pool, rights.get(pool)),
+                        'see "ceph health detail"')
+    return Item(topic, OK, '%s can read %s' % (client, ', '.join(wanted)))
+
+
+def _other_pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
+    """What the key can do beyond what it is for."""
+    topic, client = 'other pools', facts['client']
+    pools = facts['pools']
+    writable = [entry['pool'] for entry in pools if entry['write'] == 'yes']
+    others = [entry['pool'] for entry in pools if entry['read'] == 'yes' and
+              wanted and entry['pool'] not in wanted]
+    complaints = []
+    if writable:
+        complaints.append('can write to %s' % _some(writable))
+    if others:
+        complaints.append('can read %s' % _some(others))
+    if complaints:
+        return Item(topic, WARNING, '%s %s; whoever takes over this node can '
+                    'too' % (client, ' and '.join(complaints)),
+                    'use a key of its own for direct downloads, with %s'
+                    % _caps(wanted or ['images']))
+    looked = '%d pools looked at' % len(pools)
+    if not facts.get('all_pools'):
+        looked += ', not all'
+    return Item(topic, OK, '%s can write to none%s (%s)'
+                % (client, ' and read no other' if wanted else '', looked))
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMED_POOLS
+    return ', '.join(names[:NAMED_POOLS]) + (
+        ' and %d more' % more if more > 0 else '')
+
+
+# Glance
+
+class _Glance:
+    """What Glance says.
+
+    :param wanted: id or name of an image, None for any
+    :ivar image: the image, None if there is none to look at
+    :ivar urls: its locations
+    """
+
+    def __init__(self, wanted: str | None) -> None:
+        self._wanted = wanted
+        self.image: dict[str, ty.Any] | None = None
+        self.urls: tuple[str, ...] = ()
+
+    def items(self) -> ty.Iterator[Item]:
+        """Ask, and yield what came of it."""
+        topics = ['credentials', 'roles', 'Glance', 'locations']
+        try:
+            self._context = service_view.context()
+            identity = self._identity = service_view.identity(self._context)
+            yield Item(topics.pop(0), OK, 'user %s in project %s'
+                       % (identity.user, identity.project))
+            topics.pop(0)
+            yield self._roles()
+            self._service = service_view.service()
+            newest = service_view.newest(self._service, self._context, NEWEST)
+            found = '%s answers' % self._service._client.api_server
+            version = self._api_version()
+            yield Item(topics.pop(0), OK, found + (
+                ', Images API %s' % version if version else ''))
+            yield self._find(newest)
+        except service_view.OperatorError as exc:
+            yield Item(topics.pop(0), PROBLEM, exc.found, exc.cure)
+            for topic in topics:
+                yield Item(topic, NOT_APPLICABLE, 'Glance cannot be asked')
+
+    def _roles(self) -> Item:
+        identity = self._identity
+        roles = ', '.join(identity.roles) or 'none'
+        lacking = identity.lacking('service', 'admin')
+        if not lacking:
+            return Item('roles', OK, 'user %s has %s'
+                        % (identity.user, roles))
+        reasons = {'service': 'Glance 29 to 31 tell locations to nobody else',
+                   'admin': 'private images of other projects are hidden from '
+                            'it'}
+        return Item('roles', WARNING, 'user %s has not %s, only %s: %s' % (
+            identity.user, ' and '.join(lacking), roles,
+            ', and '.join(reasons[role] for role in lacking)),
+            identity.grant(lacking))
+
+    def _api_version(self) -> str:
+        """Return the newest version of the Images API, '' if unknown."""
+        try:
+            client = self._service._client._create_onetime_client(
+                self._context, 2)
+            versions = client.http_client.get('/versions')[1]['versions']
+            return '.'.join(map(str, max(
+                tuple(map(int, version['id'].lstrip('v').split('.')))
+                for version in versions
+                if version['status'] in ('CURRENT', 'SUPPORTED'))))
+        except Exception:
+            # It is no more than a detail.
+            return ''
+
+    def _find(self, newest: tuple[str, ...]) -> Item:
+        """Choose the image, and say by which way its locations are known."""
+        if self._wanted is not None:
+            self._take(self._wanted)
+        for image_id in newest if self._wanted is None else ():
+            self._take(image_id)
+            if not self.urls or any(url.startswith(locations.RBD_PREFIX)
+                                    for url in self.urls):
+                # The next one would not be told either, or is not needed.
+                break
+        if self.image is None:
+            return Item('locations', PROBLEM,
+                        'Glance has no active image to ask about',
+                        'upload one, to its RBD store')
+        return self._way()
+
+    def _take(self, image: str) -> None:
+        self.image = service_view.show(self._service, self._context, image)
+        # Without those that the record has, only the first way is left.
+        self._told = locations.find(self._service, self._context,
+                                    dict(self.image, locations=[]))
+        self.urls = self._told.urls or tuple(dict.fromkeys(
+            entry['url'] for entry in self.image.get('locations') or []
+            if entry.get('url')))
+
+    def _way(self) -> Item:
+        topic = 'locations'
+        assert self.image is not None
+        if self._told.urls:
+            return Item(topic, OK, 'told to services by the locations API')
+        fault = self._told.fault or (
+            'Glance has no locations API' if 'Glance 29' in self._told.hint
+            else 'the locations API tells none')
+        if 'Glance answered 40' in fault:
+            fault = 'the locations API refuses user %s: %s' % (
+                self._identity.user, fault)
+        lacking = self._identity.lacking('service', 'admin')
+        cure = self._told.hint or 'look at the image, it may have no data'
+        if lacking and self._told.fault:
+            cure = self._identity.grant(lacking)
+        if self.urls:
+            return Item(topic, WARNING, '%s; those that Glance shows to '
+                        'users are used, with the risks of OSSN-0090' % fault,
+                        cure)
+        return Item(topic, PROBLEM, '%s, and Glance shows none in image %s'
+                    % (fault, self.image['id']), cure)
+
+
+# One image
+
+def _image(image: dict[str, ty.Any]) -> Item:
+    topic = 'image'
+    found = '%s (%s), %s in %s, %s' % (
+        image['id'], image.get('name') or 'no name',
+        image.get('disk_format'), image.get('container_format'),
+        size(image.get('size') or 0))
+    if image.get('status') != 'active':
+        return Item(topic, PROBLEM, '%s, is %s' % (found,
+                                                   image.get('status')),
+                    'wait until it is active, or activate it; others are '
+                    'left to the Image API')
+    if image.get('disk_format') not in ('raw', None):
+        return Item(topic, WARNING, '%s: has to be converted after the '
+                    'download' % found,
+                    'upload it as raw, sparse parts cost nothing then')
+    return Item(topic, OK, found)
+
+
+def _locations(image: dict[str, ty.Any], urls: tuple[str, ...],
+               facts: dict[str, ty.Any], cluster: rbd_transfer.Cluster
+               ) -> tuple[locations.RBDLocation | None, list[Item]]:
+    """Ask the policy.
+
+    :returns: the location that a boot would read, and an item each
+    """
+    topic = 'location'
+    if not urls:
+        return None, [Item(topic, NOT_APPLICABLE, 'none is known')]
+    in_rbd = [url for url in urls if url.startswith(locations.RBD_PREFIX)]
+    if not in_rbd:
+        stores = ', '.join(sorted({url.partition(':')[0] for url in urls}))
+        return None, [Item(topic, PROBLEM, 'Glance does not keep image %s in '
+                           'RBD but in %s' % (image['id'], stores),
+                           'copy it to the RBD store, with "glance '
+                           'image-import --import-method copy-image"')]
+    fsid = facts.get('fsid')
+    if not fsid:
+        # Everything else can be judged without the cluster.
+        fsid = _fsid_of(in_rbd[0])
+    verdict = location_policy.judge(in_rbd, image['id'],
+                                    cluster_fsid=lambda: fsid)
+    items = [Item(topic, OK if facts.get('fsid') else NOT_APPLICABLE,
+                  'rbd://%s/%s/%s/%s %s'
+                  % (location.fsid, location.pool, location.image,
+                     location.snapshot, 'may be read' if facts.get('fsid')
+                     else 'is not compared with the cluster, which cannot be '
+                     'asked')) for location in verdict.candidates]
+    state = WARNING if items else PROBLEM
+    items += [Item(topic, state, '%s is not read: %s' % (refusal.url,
+                                                         refusal.reason),
+                   _refusal_cure(refusal, image, fsid, cluster))
+              for refusal in verdict.refusals]
+    chosen = verdict.candidates[0] if verdict.candidates else None
+    return (chosen if facts.get('fsid') else None), items
+
+
+def _fsid_of(url: str) -> str:
+    try:
+        return locations.parse_rbd_url(url).fsid
+    except locations.InvalidLocation:
+        return ''
+
+
+def _refusal_cure(refusal: location_policy.Refusal, image: dict[str, ty.Any],
+                  fsid: str, cluster: rbd_transfer.Cluster) -> str:
+    try:
+        location = locations.parse_rbd_url(refusal.url)
+    except locations.InvalidLocation:
+        return 'see who changed the locations of the image, and upload it anew'
+    pools = location_policy.allowed_pools()
+    if pools and location.pool not in pools:
+        return ('set [glance]/rbd_pool = %s, if that is the pool of Glance'
+                % location.pool)
+    if location.fsid != fsid and location.image == image['id']:
+        return ('point %s at the cluster %s, in which Glance keeps it'
+                % ('%s, which [glance]/rbd_ceph_conf names,' % cluster.conf
+                   if cluster.conf else '[glance]/rbd_ceph_conf',
+                   location.fsid))
+    return ('see who changed the locations of the image; if they were made '
+            'by hand, set [glance]/rbd_download_require_image_id = False')
+
+
+def _integrity(image: dict[str, ty.Any]) -> Item:
+    topic = 'integrity'
+    algorithm = (image.get('os_hash_algo') if image.get('os_hash_value')
+                 else 'md5' if image.get('checksum') else None)
+    if not CONF.glance.rbd_download_verify_hash:
+        return Item(topic, WARNING, '[glance]/rbd_download_verify_hash is '
+                    'False: only the size of a copy is checked',
+                    'set it to True unless the cluster is trusted more than '
+                    'the time is worth')
+    if algorithm is None:
+        return Item(topic, WARNING, 'Glance has no hash of this image: a '
+                    'copy cannot be verified',
+                    'upload the image anew; snapshots made inside the '
+                    'cluster have none')
+    return Item(topic, OK, 'copies are verified by %s' % algorithm)
+
+
+def _disk_space(image: dict[str, ty.Any],
+                sample: dict[str, ty.Any]) -> Item:
+    topic = 'disk space'
+    cache = path = os.path.dirname(service_view.cache_path(image['id']))
+    while not os.path.isdir(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Item(topic, PROBLEM, '%s cannot be written by %s'
+                    % (path, _user_name(os.geteuid())),
+                    'make it writable for the user of nova-compute')
+    cached = service_view.cache_path(image['id'])
+    if os.path.exists(cached):
+        return Item(topic, OK, '%s has the image already' % cached)
+    stat = os.statvfs(path)
+    free = stat.f_bavail * stat.f_frsize
+    # What has holes in the cluster has them here.
+    needed = sample.get('data_bytes')
+    if needed is None:
+        needed = image.get('size') or sample.get('size') or 0
+    if image.get('disk_format') != 'raw' and CONF.force_raw_images:
+        # The raw one is beside it when it is converted, and no smaller.
+        needed *= 2
+    found = '%s has %s free, the image needs %s' % (cache, size(free),
+                                                    size(needed))
+    if free < needed:
+        return Item(topic, PROBLEM, found,
+                    'free at least %s there' % size(needed - free))
+    return Item(topic, OK, found)
+
+
+def _take_sample(location: locations.RBDLocation | None,
+                 facts: dict[str, ty.Any], cluster: rbd_transfer.Cluster
+                 ) -> dict[str, ty.Any]:
+    if location is None:
+        return {}
+    source = rbd_transfer.Source(location.pool, location.image,
+                                 location.snapshot)
+    try:
+        return rbd_transfer.survey(cluster, [location.pool], source,
+                                   SAMPLE)['sample']
+    except rbd_transfer.TransferError as exc:
+        return {'code': exc.code, 'message': str(exc)}
+
+
+def _judge_sample(image: dict[str, ty.Any],
+                  location: locations.RBDLocation | None,
+                  sample: dict[str, ty.Any],
+                  facts: dict[str, ty.Any]) -> Item:
+    topic = 'sample read'
+    if location is None:
+        return Item(topic, NOT_APPLICABLE, 'there is nothing to read')
+    if 'code' in sample:
+        cure = direct_download.CURES.get(sample['code'],
+                                         'see "ceph health detail"')
+        if sample['code'] == 'permission':
+            cure = '"ceph auth caps %s %s"' % (facts['client'],
+                                               _caps([location.pool]))
+        return Item(topic, PROBLEM, sample['message'].partition(';')[0], cure)
+    if image.get('size') and image['size'] != sample['size']:
+        return Item(topic, PROBLEM, 'it has %d bytes in RBD and %d in Glance'
+                    % (sample['size'], image['size']),
+                    direct_download.CURES['wrong_size'])
+    rate = sample['bytes'] / max(sample['seconds'], 1e-6)
+    data = ('%s of data' % size(sample['data_bytes'])
+            if sample['data_bytes'] is not None else
+            'holes not known without the features object-map and fast-diff')
+    return Item(topic, OK, '%s in %.2f s (%s/s, %d reads at a time, without '
+                'hash and disk); %s in all, %s'
+                % (size(sample['bytes']), sample['seconds'], size(rate),
+                   sample['reads'], size(sample['size']), data))
