@@ -22,7 +22,9 @@ was killed is finished by the next "apply" or undone by the next "revert".
 
 The originals are kept in DIR/.nova-patchset/; "revert" puts them back byte
 for byte and removes that directory. No other program is needed: no git, no
-patch, nothing outside Python's standard library (3.9 or newer).
+patch, nothing outside Python's standard library (3.9 or newer). Console
+scripts come with the package only; in a tree that was changed in place they
+are run as modules: python3 -m nova.cmd.image_download.
 
 exit codes: 0 done (check: applied), 1 impossible and nothing was changed,
 2 wrong usage, 3 the tree was changed or left half way (the file is named),
