@@ -201,7 +201,7 @@ urls = strategies.one_of(
 class JudgePropertyTest(test.NoDBTestCase):
 
     @hypothesis.settings(derandomize=True, deadline=None, database=None,
-                         max_examples=200)
+                         max_examples=100)
     @hypothesis.given(strategies.lists(urls, max_size=5))
     def test_only_what_is_allowed_passes(self, given):
         self.flags(rbd_pool='images', group='glance')

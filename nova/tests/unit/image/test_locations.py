@@ -36,7 +36,7 @@ GOOD = 'rbd://%s/images/%s/snap' % (FSID, uuids.image)
 # One set of examples for every run: a test that fails today and passes
 # tomorrow helps nobody.
 repeatable = hypothesis.settings(
-    derandomize=True, deadline=None, database=None, max_examples=200)
+    derandomize=True, deadline=None, database=None, max_examples=100)
 
 # Every character, the interesting ones more often. (The strategies that know
 # of Unicode's categories first build a table of them for some seconds.)

@@ -481,7 +481,7 @@ class StallTest(TransferTestCase):
 
     def test_it_may_clean_up(self):
         trace = os.path.join(self.directory, 'cleaned up')
-        self.impatient = rbd_transfer.Cluster(connect_timeout=1)
+        self.impatient = rbd_transfer.Cluster(connect_timeout=0.5)
         self._engine('''
             def clean_up(*_):
                 open(%r, 'w').close()
@@ -494,14 +494,14 @@ class StallTest(TransferTestCase):
 
     def test_progress_is_a_sign_of_life(self):
         self._engine('''
-            for _ in range(10):
+            for _ in range(9):
                 progress()
-                time.sleep(0.3)
+                time.sleep(0.2)
             result()
             ''')
-        # It takes longer than the 2.5 seconds after which silence counts.
+        # It takes longer than the 1.5 seconds after which silence counts.
         self.assertEqual(FSID, rbd_transfer.probe(
-            rbd_transfer.Cluster(connect_timeout=1)))
+            rbd_transfer.Cluster(connect_timeout=0.5)))
 
     def test_silent_but_for_its_end(self):
         self._engine('''
