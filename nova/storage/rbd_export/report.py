@@ -53,6 +53,8 @@ class JsonReport:
             raise Broken()
 
     def progress(self, done: int, total: int, seconds: float) -> None:
+        # The total is 0 until the image is open. Said nevertheless, it is the
+        # sign of life that the parent waits for.
         self._emit('progress', bytes=done, total=total,
                    seconds=round(seconds, 3))
 
@@ -84,6 +86,8 @@ class HumanReport:
             raise Broken()
 
     def progress(self, done: int, total: int, seconds: float) -> None:
+        if not total:
+            return
         rate = done / seconds if seconds else 0.0
         percent = 100 * done // total if total else 100
         figures = '%3d%%  %s of %s  %s/s' % (

@@ -161,7 +161,7 @@ def run(job: Job, work: Callable[[], dict[str, object]],
             if failure is not None:
                 break
             now = time.monotonic()
-            if job.total and now - reported >= report.interval:
+            if now - reported >= report.interval:
                 reported = now
                 report.progress(job.done(), job.total, now - job.started)
         if failure is None:

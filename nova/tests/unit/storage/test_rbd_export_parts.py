@@ -350,6 +350,12 @@ class ReportTestCase(test.NoDBTestCase):
                          'it data, md5:0, verified: size\n',
                          self.out.getvalue())
 
+    def test_nothing_to_show_before_the_image_is_open(self):
+        for terminal in (False, True):
+            self.err.isatty = lambda: terminal
+            report.HumanReport().progress(0, 0, 2)
+        self.assertEqual('', self.err.getvalue())
+
     def test_bar(self):
         self.err.isatty = lambda: True
         told = report.HumanReport()
