@@ -20,8 +20,8 @@ import sys
 # Noted as early as can be: see supervise.
 PARENT = os.getppid()
 
-import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+import time  # noqa: E402
 
 from . import errors  # noqa: E402
 from . import libc  # noqa: E402
@@ -29,6 +29,10 @@ from . import pipeline  # noqa: E402
 from . import report as report_  # noqa: E402
 from . import supervise  # noqa: E402
 from .errors import ExportError  # noqa: E402
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import rados
 
 CONNECT_TIMEOUT = 10.0
 STALL_TIMEOUT = 60.0
@@ -297,7 +301,8 @@ def _take_names(args: Arguments, names: list[str]) -> None:
     args.dest = names[0]
 
 
-def _connect(args: Arguments, job: supervise.Job):
+def _connect(args: Arguments,
+             job: supervise.Job) -> tuple[rados.Rados, str]:
     from . import cluster
     cluster.load_bindings()
     client = cluster.connect(args.id, args.conf, args.keyring,

@@ -17,9 +17,9 @@ All functions here may block for as long as the timeouts allow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import errno
 import math
-from collections.abc import Callable
 
 from .errors import describe
 from .errors import ExportError

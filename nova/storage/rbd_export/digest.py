@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import hashlib
 
+from .errors import ExportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hashlib import _Hash
-
-from .errors import ExportError
 
 
 def available() -> list[str]:

@@ -18,8 +18,12 @@ C library than glibc, the export works all the same.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Of mallopt(3).
 _M_ARENA_MAX = -8
@@ -30,7 +34,7 @@ _WRITE = 2
 _WAIT_AFTER = 4
 
 
-def _library():
+def _library() -> tuple[Any, Any]:
     try:
         import ctypes
         return ctypes, ctypes.CDLL(None)

@@ -186,7 +186,6 @@ class Pipeline:
             if runs:
                 target.write(data, runs, offset)
                 written = sum(end - start for start, end in runs)
-                target.start_writeback(offset, length)
                 touch()
             # Only now may the memory go, if it was hashed already.
             data = b''

@@ -19,6 +19,10 @@ import sys
 
 from .errors import ExportError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 # Seconds between two reports of progress.
 INTERVAL = 0.5
 # On something that is not a terminal, lines add up.
@@ -78,7 +82,7 @@ class HumanReport:
         self.interval = INTERVAL if self._terminal else PLAIN_INTERVAL
         self._drawn = False
 
-    def _say(self, stream, text: str) -> None:
+    def _say(self, stream: TextIO, text: str) -> None:
         try:
             stream.write(text)
             stream.flush()

@@ -23,12 +23,12 @@ in an abort inside librbd.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 from .errors import ExportError
 from .errors import OK

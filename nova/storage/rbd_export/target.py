@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import collections
 import errno
+import mmap
 import os
 import stat
 import threading
@@ -46,6 +47,16 @@ _NAME_PART = 200
 # What open says where there are no files without a name. Kernels that know
 # nothing of O_TMPFILE see an attempt to write to a directory.
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+
+# Runs of data of at least so many bytes go past the page cache. It would cost
+# a copy and more memory management than that, and an image's first reader
+# is rarely there before its pages have gone again. Shorter ones are better
+# gathered by the system.
+DIRECT_RUN = 128 << 10
+
+# What such writes have to be aligned to, in the file and in memory. No file
+# system needs more.
+_ALIGNMENT = 4096
 
 # Written bytes that may wait to reach the disk. Past that the copy goes at
 # the disk's pace, so that the last sync is short on any disk.
@@ -72,6 +83,10 @@ class Target:
         directory, self._name = os.path.split(path)
         self._directory = directory or '.'
         self._fd = -1
+        # The same file, past the page cache; -1 if that cannot be.
+        self._direct_fd = -1
+        self._size = 0
+        self._local = threading.local()
         self._temporary = ''
         self._lock = threading.Lock()
         self._writeback: libc.Writeback | None = None
@@ -145,9 +160,11 @@ class Target:
         :param size: in bytes
         :raises: ExportError
         """
+        self._size = size
         try:
             self._open()
-            os.ftruncate(self._fd, size)
+            # Whole blocks are written, also at the end.
+            os.ftruncate(self._fd, size + -size % _ALIGNMENT)
         except OSError as exc:
             raise self._failed('cannot create a file in %s' % self._directory,
                                exc)
@@ -159,6 +176,7 @@ class Target:
                 '.', os.O_TMPFILE | os.O_WRONLY, 0o666, dir_fd=self._dirfd)
             # Without /proc it could not be given its name.
             if os.path.exists(self._magic_link()):
+                self._open_direct()
                 return
             os.close(self._fd)
             self._fd = -1
@@ -180,6 +198,16 @@ class Target:
             # age only.
             pass
 
+    def _open_direct(self) -> None:
+        # Only where there are files without a name: those are the local file
+        # systems. On NFS each write past the cache would wait for the server's
+        # disk.
+        try:
+            self._direct_fd = os.open(self._magic_link(),
+                                      os.O_WRONLY | os.O_DIRECT)
+        except OSError:
+            pass
+
     def _magic_link(self) -> str:
         return '/proc/self/fd/%d' % self._fd
 
@@ -188,28 +216,69 @@ class Target:
         """Write parts of a piece of data.
 
         :param data: the piece
-        :param runs: parts of it, as pairs of start and end
+        :param runs: parts of it, as pairs of start and end: whole blocks of
+            4 KiB, but for the last of the file
         :param offset: of the piece in the file, in bytes
         :raises: ExportError
         """
-        view = memoryview(data)
         try:
-            for start, end in runs:
-                while start < end:
-                    start += os.pwrite(self._fd, view[start:end],
-                                       offset + start)
+            rest = runs
+            if self._direct_fd >= 0:
+                long = [run for run in runs if run[1] - run[0] >= DIRECT_RUN]
+                if long and self._write_direct(data, long, offset):
+                    if len(long) == len(runs):
+                        return
+                    rest = [run for run in runs if run not in long]
+            view = memoryview(data)
+            for start, end in rest:
+                self._write_all(self._fd, view[start:end], offset + start)
         except OSError as exc:
             raise self._failed('cannot write to a file in %s'
                                % self._directory, exc)
+        for start, end in rest:
+            self._start_writeback(offset + start, end - start)
 
-    def start_writeback(self, offset: int, length: int) -> None:
+    @staticmethod
+    def _write_all(fd: int, view: memoryview, offset: int) -> None:
+        while view:
+            written = os.pwrite(fd, view, offset)
+            view = view[written:]
+            offset += written
+
+    def _write_direct(self, data: bytes, runs: list[tuple[int, int]],
+                      offset: int) -> bool:
+        """Write runs past the page cache.
+
+        :returns: False if the file system does not do that after all
+        """
+        buffer = self._buffer(len(data))
+        buffer[:len(data)] = data
+        for start, end in runs:
+            padded = end + -end % _ALIGNMENT
+            if padded > end:
+                buffer[end:padded] = bytes(padded - end)
+            try:
+                self._write_all(self._direct_fd, buffer[start:padded],
+                                offset + start)
+            except OSError as exc:
+                if exc.errno != errno.EINVAL:
+                    raise
+                self._direct_fd = -1
+                return False
+        return True
+
+    def _buffer(self, length: int) -> memoryview:
+        """Return memory of this thread, aligned as it must be."""
+        buffer = getattr(self._local, 'buffer', None)
+        if buffer is None or len(buffer) < length:
+            buffer = memoryview(mmap.mmap(-1, length + -length % _ALIGNMENT))
+            self._local.buffer = buffer
+        return buffer
+
+    def _start_writeback(self, offset: int, length: int) -> None:
         """Let written data begin its way to the disk.
 
         Waits when too much is under way.
-
-        :param offset: of the data in the file
-        :param length: of the data
-        :raises: ExportError
         """
         with self._lock:
             if self._writeback is None:
@@ -255,6 +324,7 @@ class Target:
         :returns: bytes that it takes there
         """
         try:
+            os.ftruncate(self._fd, self._size)
             os.fsync(self._fd)
             return os.fstat(self._fd).st_blocks * 512
         except OSError as exc:

@@ -13,7 +13,6 @@
 """The export engine as a program, on a real cluster."""
 
 import hashlib
-import json
 import os
 import random
 import resource
@@ -24,6 +23,7 @@ import subprocess
 import sys
 import time
 
+from oslo_serialization import jsonutils
 import rbd
 
 import nova.storage
@@ -68,7 +68,7 @@ class Run:
         output, self.stderr = process.communicate(timeout=120)
         self.seconds = time.monotonic() - started
         self.code = process.returncode
-        self.events = [json.loads(line) for line in output.splitlines()]
+        self.events = [jsonutils.loads(line) for line in output.splitlines()]
         self.final = self.events[-1] if self.events else None
 
 
@@ -139,7 +139,7 @@ class EngineTestCase(test.NoDBTestCase):
         while True:
             line = process.stdout.readline()
             self.assertTrue(line, 'ended early')
-            event = json.loads(line)
+            event = jsonutils.loads(line)
             self.assertEqual('progress', event['event'])
             if event['bytes']:
                 return process
@@ -509,7 +509,7 @@ class ClusterTroubleTestCase(EngineTestCase):
             ['rbd', '--conf', self.cluster.users['admin'].conf, 'status',
              'images/' + name, '--format=json'], capture_output=True,
             check=True)
-        self.assertEqual([], json.loads(status.stdout)['watchers'])
+        self.assertEqual([], jsonutils.loads(status.stdout)['watchers'])
         process.kill()
 
 
@@ -697,7 +697,7 @@ class ProcessTestCase(EngineTestCase):
         shell.wait()
         daemon.wait_for(lambda: not self._is_running(child), 'the end', 5)
         with open(log) as f:
-            final = json.loads(f.readlines()[-1])
+            final = jsonutils.loads(f.readlines()[-1])
         self.assertEqual(('parent_died', 14), (final['code'], final['exit']))
         self.assert_nothing_left()
 
@@ -742,7 +742,7 @@ class ProcessTestCase(EngineTestCase):
                                 stdout=subprocess.PIPE, check=True).stdout
         self.assertIsNotNone(before)
         self.assertLess(int(output.split()[-1]) * KiB, 100 * MiB)
-        events = [json.loads(line) for line in output.splitlines()[:-1]]
+        events = [jsonutils.loads(line) for line in output.splitlines()[:-1]]
         last = 0
         for event in events[:-1]:
             self.assertEqual('progress', event['event'])

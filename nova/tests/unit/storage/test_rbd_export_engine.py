@@ -14,7 +14,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import random
 import signal
@@ -25,6 +24,8 @@ import threading
 import time
 import types
 from unittest import mock
+
+from oslo_serialization import jsonutils
 
 from nova.storage.rbd_export import cluster
 from nova.storage.rbd_export import errors
@@ -66,16 +67,14 @@ class FakeTarget:
     def __init__(self, size):
         self.data = bytearray(size)
         self.failures = {}
-        self.dirty = []
+        self.writes = []
 
     def write(self, data, runs, offset):
         if offset in self.failures:
             raise self.failures[offset]
+        self.writes.append((offset, runs))
         for start, end in runs:
             self.data[offset + start:offset + end] = data[start:end]
-
-    def start_writeback(self, offset, length):
-        self.dirty.append((offset, length))
 
 
 class PipelineTestCase(test.NoDBTestCase):
@@ -160,7 +159,7 @@ class PipelineTestCase(test.NoDBTestCase):
 
     def test_zeros_are_not_written(self):
         self.make(bytes(50 * BLOCK)).run()
-        self.assertEqual([], self.target.dirty)
+        self.assertEqual([], self.target.writes)
 
     def _run_with_deadline(self, pipe):
         """Run and see that no thread hangs."""
@@ -464,7 +463,7 @@ class SuperviseTestCase(test.NoDBTestCase):
 
     def end(self, process):
         out, err = process.communicate(timeout=30)
-        events = [json.loads(line) for line in out.splitlines()]
+        events = [jsonutils.loads(line) for line in out.splitlines()]
         return process.returncode, events, err.decode()
 
     def test_result(self):

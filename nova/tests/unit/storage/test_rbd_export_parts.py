@@ -14,13 +14,14 @@
 
 import hashlib
 import io
-import json
 import os
 import random
 import subprocess
 import sys
 import time
 from unittest import mock
+
+from oslo_serialization import jsonutils
 
 from nova.storage.rbd_export import cli
 from nova.storage.rbd_export import digest
@@ -303,7 +304,7 @@ class ArgumentsTestCase(test.NoDBTestCase):
         self.assertIn(b'--nothing', done.stderr)
         done = self.run_engine('--json', '--nothing')
         self.assertEqual((2, b''), (done.returncode, done.stderr))
-        event = json.loads(done.stdout)
+        event = jsonutils.loads(done.stdout)
         self.assertEqual(('error', 'bad_arguments', 2),
                          (event['event'], event['code'], event['exit']))
         # This is the name of a file.
@@ -337,7 +338,8 @@ class ReportTestCase(test.NoDBTestCase):
              dict(self.RESULT, event='result'),
              {'event': 'error', 'code': 'no_space', 'exit': 9,
               'message': 'a\nb', 'needed_bytes': 7}],
-            [json.loads(line) for line in self.out.getvalue().splitlines()])
+            [jsonutils.loads(line)
+             for line in self.out.getvalue().splitlines()])
 
     def test_lines(self):
         told = report.HumanReport()

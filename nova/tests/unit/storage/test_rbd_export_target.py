@@ -48,7 +48,6 @@ class TargetTestCase(test.NoDBTestCase):
         made = target.Target(path or self.path)
         made.create(len(data))
         made.write(data, [(0, len(data))], 0)
-        made.start_writeback(0, len(data))
         return made
 
     def finish(self, made):
@@ -118,6 +117,72 @@ class TargetTestCase(test.NoDBTestCase):
         data[10001:10003] = b'bc'
         data[10006:10008] = b'gh'
         self.assertEqual(bytes(data), self.read())
+
+    def test_past_the_page_cache(self):
+        for size in (target.DIRECT_RUN - 1, target.DIRECT_RUN,
+                     target.DIRECT_RUN + 1, 2 * target.DIRECT_RUN - 4096,
+                     2 * target.DIRECT_RUN + 5):
+            data = os.urandom(size)
+            made = target.Target(self.path)
+            made.create(size)
+            if made._direct_fd < 0:
+                self.skipTest('no direct writes in %s' % self.dir)
+            fds = []
+            pwrite = os.pwrite
+
+            def spy(fd, view, offset):
+                fds.append(fd)
+                return pwrite(fd, view, offset)
+
+            with mock.patch.object(os, 'pwrite', spy):
+                made.write(data, [(0, size)], 0)
+            self.assertEqual(
+                [made._direct_fd if size >= target.DIRECT_RUN else made._fd],
+                fds)
+            self.assertEqual(size < target.DIRECT_RUN, bool(made._dirty))
+            self.finish(made)
+            self.assertEqual(data, self.read())
+
+    def test_long_and_short_runs(self):
+        block = os.urandom(4096)
+        data = (block * 64 + bytes(4096) + block + bytes(4096) + block * 40 +
+                b'end')
+        made = target.Target(self.path)
+        made.create(8192 + len(data))
+        end = len(data)
+        made.write(data, [(0, 64 * 4096), (65 * 4096, 66 * 4096),
+                          (67 * 4096, end)], 8192)
+        self.finish(made)
+        self.assertEqual(bytes(8192) + data, self.read())
+
+    def test_no_direct_writes_after_all(self):
+        data = os.urandom(target.DIRECT_RUN)
+        made = target.Target(self.path)
+        made.create(len(data))
+        made._direct_fd = made._direct_fd if made._direct_fd >= 0 else 99
+        direct, pwrite = made._direct_fd, os.pwrite
+
+        def refuse(fd, view, offset):
+            if fd == direct:
+                raise OSError(errno.EINVAL, 'x')
+            return pwrite(fd, view, offset)
+
+        with mock.patch.object(os, 'pwrite', refuse):
+            made.write(data, [(0, len(data))], 0)
+        self.assertEqual(-1, made._direct_fd)
+        self.finish(made)
+        self.assertEqual(data, self.read())
+
+    def test_file_system_without_direct_writes(self):
+        def refuse(path, flags, *args, **kwargs):
+            if flags & os.O_DIRECT and flags & os.O_TMPFILE != os.O_TMPFILE:
+                raise OSError(errno.EINVAL, 'x')
+            return _open(path, flags, *args, **kwargs)
+
+        data = os.urandom(target.DIRECT_RUN)
+        with mock.patch.object(os, 'open', refuse):
+            self.finish(self.make(data))
+        self.assertEqual(data, self.read())
 
     def test_short_writes(self):
         pwrite = os.pwrite
@@ -234,7 +299,7 @@ class TargetTestCase(test.NoDBTestCase):
         made.create(0)
         step = target.MAX_DIRTY // 2
         for n in range(3):
-            made.start_writeback(n * step, step)
+            made._start_writeback(n * step, step)
         self.assertEqual(
             [('start', 0, step), ('start', step, step),
              ('start', 2 * step, step), ('wait', [(0, step)])], calls)
@@ -248,9 +313,9 @@ class TargetTestCase(test.NoDBTestCase):
         made = target.Target(self.path)
         made.create(0)
         for n in range(3):
-            made.start_writeback(n, target._SYNC_STEP // 2)
+            made._start_writeback(n, target._SYNC_STEP // 2)
         self.assertEqual(1, len([c for c in calls if c[0] == 'wait']))
-        made.start_writeback(9, 1)
+        made._start_writeback(9, 1)
         self.assertFalse(made.flush_some())
         self.assertEqual(2, len([c for c in calls if c[0] == 'wait']))
 
