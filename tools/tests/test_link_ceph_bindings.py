@@ -96,6 +96,6 @@ class LinkTest(testtools.TestCase):
         run = subprocess.run(
             [str(base), '-I', '-S', str(TOOL)], stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True)
-        if run.returncode == 0:
-            self.skipTest('this interpreter has the bindings')
-        self.assertIn('no virtual environment', run.stdout)
+        # A distribution's own Python may have them without our doing.
+        self.assertIn('no virtual environment' if run.returncode
+                      else 'already', run.stdout)
