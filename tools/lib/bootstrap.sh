@@ -126,7 +126,7 @@ fill_nova() {
 }
 
 fill_services() {
-    "$NOVA_SERVICES_VENV/bin/pip" install -r \
+    "$NOVA_SERVICES_VENV/bin/pip" install --no-deps -r \
         "$CHECKOUT/tools/services-requirements.txt"
 }
 
