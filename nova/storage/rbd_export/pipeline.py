@@ -47,6 +47,9 @@ READ_SIZE = 1 << 20
 # Reads at a time, if the caller does not say.
 INFLIGHT = 6
 
+# A reader for each so many pieces, at most.
+PIECES_PER_READER = 4
+
 # With a digest, pieces in memory beyond the number of reads at a time: the one
 # that is being hashed.
 HASH_BACKLOG = 1
@@ -115,9 +118,11 @@ class Pipeline:
         self._lock = threading.Lock()
         self._read_size = read_size
         self._pieces = extents_.pieces(parts, read_size)
-        # No more threads than there are pieces.
-        few = itertools.islice(extents_.pieces(parts, read_size), inflight)
-        self._readers = sum(1 for _ in few)
+        # A small image is not worth many threads and their memory.
+        few = itertools.islice(extents_.pieces(parts, read_size),
+                               PIECES_PER_READER * inflight)
+        pieces = sum(1 for _ in few)
+        self._readers = min(inflight, -(-pieces // PIECES_PER_READER))
         self._failure: BaseException | None = None
         self._stop = False
         self.counters = Counters()

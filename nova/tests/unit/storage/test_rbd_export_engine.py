@@ -17,6 +17,7 @@ import hashlib
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -213,8 +214,9 @@ class PipelineTestCase(test.NoDBTestCase):
         self.assertGreater(time.monotonic() - started, .5)
 
     def test_no_more_threads_than_pieces(self):
-        pipe = self.make(self.data(3), inflight=100)
-        self.assertEqual(2, pipe._readers)
+        for blocks, readers in ((0, 0), (1, 1), (8, 1), (9, 2), (800, 100)):
+            pipe = self.make(self.data(blocks), inflight=100)
+            self.assertEqual(readers, pipe._readers)
 
 
 def _errors(*names):
@@ -383,8 +385,25 @@ class ClusterTestCase(test.NoDBTestCase):
             self.assert_code(code, snapshot.read, 0, 3)
 
     def test_still_there(self):
+        self.image.id.return_value = 'abc'
+        execute = self.client.open_ioctx.return_value.execute
+        execute.return_value = 0, struct.pack('<QIQQ', 9, 2, 7, 2)
         snapshot = self.open()
+        self.rbd.Image.reset_mock()
         snapshot.check_still_there()
+        self.rbd.Image.assert_not_called()
+        self.assertEqual(('rbd_header.abc', 'rbd', 'get_snapcontext'),
+                         execute.call_args[0][:3])
+        # Where that does not tell, the image is opened again.
+        for answer in ((0, b''), (0, struct.pack('<QIQ', 9, 2, 2)),
+                       (0, struct.pack('<QIQ', 9, 1, 7))):
+            execute.return_value = answer
+            snapshot.check_still_there()
+            self.rbd.Image.assert_called_once()
+            self.rbd.Image.reset_mock()
+        execute.side_effect = self.error(errno.EPERM, 'rados')
+        snapshot.check_still_there()
+        self.rbd.Image.assert_called_once()
         self.image.list_snaps.return_value = [{'name': 'snap', 'id': 3}]
         self.assert_code('not_found', snapshot.check_still_there)
         self.rbd.Image.side_effect = self.error(2, 'rbd', 'ImageNotFound')
