@@ -20,8 +20,10 @@ from nova import monkey_patch; monkey_patch.patch(backend='threading')  # noqa
 # autopep8: on
 
 import argparse
+import contextlib
 import json
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -30,10 +32,15 @@ import typing as ty
 from oslo_config import cfg
 import prettytable
 
+from nova.cmd import image_download_progress
 import nova.conf
 from nova import config
+from nova import exception
+from nova.image import bench_page
+from nova.image import download_bench
 from nova.image import download_checks
 from nova.image import service_view
+from nova.image import watched_download
 from nova import objects
 
 CONF = nova.conf.CONF
@@ -42,7 +49,7 @@ CONF = nova.conf.CONF
 EXIT_OK = 0
 EXIT_PROBLEM = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+EXIT_SIGNAL = 128
 
 # Seconds that a check waits for an answer of Keystone or Glance if nova.conf
 # names no time. Without a limit it would be as long as TCP tries.
@@ -52,6 +59,9 @@ HTTP_TIMEOUT = 15
 # column, and the least that is left to that one.
 CHECK_MARGIN = 40
 CHECK_WIDTH = 30
+
+# What writes the log to stderr.
+_handler: image_download_progress.ClearingHandler | None = None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,7 +99,52 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument('--format', choices=('table', 'json'),
                        default='table', help='default: table')
     check.set_defaults(function=_check)
+
+    fetch = commands.add_parser(
+        'fetch', parents=[common],
+        help='download an image to a file as nova-compute would',
+        description='Download an image with the code of nova-compute. The '
+        'file appears when it is whole; a file of that name is replaced '
+        'then.')
+    fetch.add_argument('image', metavar='IMAGE', help='id or name')
+    fetch.add_argument('path', metavar='PATH', help='the file')
+    fetch.add_argument('--method', choices=watched_download.METHODS,
+                       default='auto', help='auto: as nova.conf says; rbd: '
+                       'from RBD or not at all; http: from the Image API; '
+                       'default: auto')
+    fetch.set_defaults(function=_fetch)
+
+    precache = commands.add_parser(
+        'precache', parents=[common],
+        help='fetch images into the image cache of this node',
+        description='Fetch images into the image cache of nova-compute, '
+        'under its locks. Images that are there are left alone. Exit status '
+        '1 if an image could not be fetched.')
+    precache.add_argument('images', nargs='+', metavar='IMAGE',
+                          help='id or name')
+    precache.set_defaults(function=_precache)
+
+    bench = commands.add_parser(
+        'bench', parents=[common],
+        help='compare RBD with HTTP on this node',
+        description='Download an image over RBD and over HTTP in turn, to '
+        'the disk of the image cache, and compare. Nothing is left there.')
+    bench.add_argument('image', metavar='IMAGE', help='id or name')
+    bench.add_argument('--runs', type=_positive, default=3, metavar='N',
+                       help='downloads by each way; default: 3')
+    bench.add_argument('--format', choices=('table', 'json'),
+                       default='table', help='default: table')
+    bench.add_argument('--html', metavar='FILE',
+                       help='also write a page with plots')
+    bench.set_defaults(function=_bench)
     return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
 
 
 def _configure(args: argparse.Namespace) -> None:
@@ -119,10 +174,15 @@ def _set_up_logging(debug: bool, level: int) -> None:
 
     :param level: lowest level to show if not everything is
     """
-    handler = logging.StreamHandler(sys.stderr)
+    global _handler
+    handler = _handler = image_download_progress.ClearingHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(
         '%(asctime)s %(levelname)s %(name)s %(message)s' if debug
         else '%(levelname)s: %(message)s'))
+    if not debug:
+        # The summary says it too.
+        handler.addFilter(lambda record: not str(record.msg).startswith(
+            watched_download.SUCCESS))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if debug else level)
@@ -176,6 +236,135 @@ def _verdict(items: list[download_checks.Item], image: str | None) -> str:
         what, ', '.join(dict.fromkeys(problems)))
 
 
+# Downloads
+
+@contextlib.contextmanager
+def _progress(text: str) -> ty.Iterator[ty.Callable[[int, int], None]]:
+    """Show progress on stderr while the context lasts."""
+    progress = image_download_progress.Progress(text, sys.stderr)
+    if _handler is not None:
+        _handler.progress = progress
+    try:
+        yield progress.show
+    finally:
+        progress.clear()
+        if _handler is not None:
+            _handler.progress = None
+
+
+class _Glance:
+    """Glance, as the service user sees it."""
+
+    def __init__(self) -> None:
+        self.context = service_view.context()
+        service_view.identity(self.context)
+        self._service = service_view.service()
+
+    def show(self, image: str) -> dict[str, ty.Any]:
+        found = service_view.show(self._service, self.context, image)
+        if found.get('status') != 'active':
+            raise service_view.OperatorError(
+                'image %s is %s' % (found['id'], found.get('status')),
+                'wait until it is active, or activate it')
+        return found
+
+
+def _told(exc: Exception) -> str:
+    """Say why an image could not be fetched; the log has said more."""
+    return 'nova-image-download: %s' % service_view.describe(exc)
+
+
+def _summary(outcome: watched_download.Outcome) -> str:
+    size = download_checks.size
+    data = ('' if outcome.data_bytes is None
+            else ' of which %s are data' % size(outcome.data_bytes))
+    return ('%s%s over %s in %.2f s (%s/s), %s on disk, %s' % (
+        size(outcome.size), data, outcome.method.upper(), outcome.seconds,
+        size(outcome.rate), size(outcome.allocated),
+        outcome.verified if outcome.verified == 'unverified'
+        else 'verified by %s' % outcome.verified))
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    glance = _Glance()
+    image = glance.show(args.image)
+    path = args.path
+    if os.path.isdir(path):
+        path = os.path.join(path, image['id'])
+    try:
+        with _progress(image['id']) as show:
+            outcome = watched_download.fetch(glance.context, image, path,
+                                             args.method, show)
+    except (exception.NovaException, OSError) as exc:
+        print(_told(exc), file=sys.stderr)
+        return EXIT_PROBLEM
+    print('%s: %s' % (path, _summary(outcome)))
+    return EXIT_OK
+
+
+def _precache(args: argparse.Namespace) -> int:
+    glance = _Glance()
+    status = EXIT_OK
+    for name in args.images:
+        try:
+            image = glance.show(name)
+            with _progress(image['id']) as show:
+                outcome = watched_download.precache(glance.context, image,
+                                                    show)
+        except (exception.NovaException, service_view.OperatorError,
+                OSError) as exc:
+            print('%s: %s' % (name, exc if isinstance(
+                exc, service_view.OperatorError) else _told(exc)),
+                file=sys.stderr)
+            status = EXIT_PROBLEM
+            continue
+        print('%s: %s' % (image['id'], _summary(outcome) if outcome.method
+                          else 'is in the image cache already'), flush=True)
+    return status
+
+
+def _bench(args: argparse.Namespace) -> int:
+    glance = _Glance()
+    image = glance.show(args.image)
+    with contextlib.ExitStack() as stack:
+
+        def began(method: str, number: int
+                  ) -> ty.Callable[[int, int], None]:
+            stack.close()
+            return stack.enter_context(_progress('%s %d/%d' % (
+                method.upper(), number, args.runs)))
+
+        try:
+            runs = download_bench.run(glance.context, image, args.runs, began)
+        except (exception.NovaException, OSError) as exc:
+            stack.close()
+            print(_told(exc), file=sys.stderr)
+            return EXIT_PROBLEM
+    report = download_bench.as_json(image, runs)
+    if args.html:
+        with open(args.html, 'w', encoding='utf-8') as f:
+            f.write(bench_page.render(report))
+    if args.format == 'json':
+        print(json.dumps(report, indent=2))
+        return EXIT_OK
+    size = download_checks.size
+    table = prettytable.PrettyTable([
+        'Way', 'Seconds', 'Fastest', 'Slowest', 'Rate', 'CPU seconds',
+        'On disk', 'Verified by'])
+    table.align = 'r'
+    for summary in download_bench.summarise(runs):
+        table.add_row([
+            summary.method.upper(), '%.2f' % summary.seconds,
+            '%.2f' % summary.fastest, '%.2f' % summary.slowest,
+            size(summary.rate) + '/s', '%.2f' % summary.cpu_seconds,
+            size(summary.allocated), summary.verified])
+    print(table.get_string())
+    speedup = download_bench.speedup(download_bench.summarise(runs))
+    if speedup:
+        print(bench_page.comparison(speedup))
+    return EXIT_OK
+
+
 def main(argv: ty.Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -184,6 +373,8 @@ def main(argv: ty.Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
+    # Whoever closes the terminal wants nothing left either.
+    signal.signal(signal.SIGHUP, _interrupt)
     debug = getattr(args, 'debug', False)
     try:
         _configure(args)
@@ -194,13 +385,13 @@ def main(argv: ty.Sequence[str] | None = None) -> int:
     except service_view.OperatorError as exc:
         print('nova-image-download: %s' % exc, file=sys.stderr)
         return EXIT_USAGE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as exc:
         print('nova-image-download: interrupted', file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return EXIT_SIGNAL + (exc.args[0] if exc.args else signal.SIGINT)
 
 
 def _interrupt(number: int, frame: object) -> ty.NoReturn:
-    raise KeyboardInterrupt()
+    raise KeyboardInterrupt(number)
 
 
 if __name__ == '__main__':

@@ -19,9 +19,7 @@ problem does not end it: whoever sets up a node wants to see all of them.
 """
 
 import dataclasses
-import getpass
 import os
-import pwd
 import re
 import socket
 import typing as ty
@@ -117,7 +115,7 @@ def size(count: float) -> str:
 
 def _user() -> Item:
     """The files that only nova-compute may read decide; so does who asks."""
-    name = _user_name(os.geteuid())
+    name = service_view.user_name(os.geteuid())
     files = ', '.join(CONF.config_file or []) or 'no file'
     found = 'running as %s, configured by %s' % (name, files)
     if not CONF.config_file:
@@ -128,7 +126,7 @@ def _user() -> Item:
     except OSError:
         return Item('configuration', OK, found)
     if owner != os.geteuid():
-        theirs = _user_name(owner)
+        theirs = service_view.user_name(owner)
         return Item('configuration', WARNING,
                     '%s, but %s belongs to %s: what %s may read says little '
                     'about nova-compute' % (found, CONF.instances_path,
@@ -136,13 +134,6 @@ def _user() -> Item:
                     'run it as the user of nova-compute, with "sudo -u %s"'
                     % theirs)
     return Item('configuration', OK, found)
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return getpass.getuser() if uid == os.geteuid() else str(uid)
 
 
 def _gates() -> ty.Iterator[Item]:
@@ -237,7 +228,7 @@ def _ceph_conf(cluster: rbd_transfer.Cluster) -> Item:
             return Item(topic, OK, '%s can be read' % path)
         if os.path.exists(path):
             return Item(topic, PROBLEM, '%s cannot be read by %s'
-                        % (path, _user_name(os.geteuid())),
+                        % (path, service_view.user_name(os.geteuid())),
                         '"chmod a+r %s" (it holds no secret)' % path)
     return Item(topic, PROBLEM, 'there is no %s'
                 % ' and no '.join(filter(None, paths)),
@@ -260,7 +251,8 @@ def _keyring(facts: dict[str, ty.Any]) -> Item:
                 continue
             path = keyring['path']
             cure = ('make it readable for the user of nova-compute, as by '
-                    '"chown %s %s"' % (_user_name(os.geteuid()), path)
+                    '"chown %s %s"'
+                    % (service_view.user_name(os.geteuid()), path)
                     if state == 'unreadable' else
                     'store the output of "ceph auth get %s" in %s, readable '
                     'for the user of nova-compute alone, or correct '
@@ -633,7 +625,7 @@ def _disk_space(image: dict[str, ty.Any],
         path = os.path.dirname(path)
     if not os.access(path, os.W_OK | os.X_OK):
         return Item(topic, PROBLEM, '%s cannot be written by %s'
-                    % (path, _user_name(os.geteuid())),
+                    % (path, service_view.user_name(os.geteuid())),
                     'make it writable for the user of nova-compute')
     cached = service_view.cache_path(image['id'])
     if os.path.exists(cached):

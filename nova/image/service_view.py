@@ -17,6 +17,7 @@ There is no user's request whose token could be used then.
 
 import dataclasses
 import os
+import pwd
 import typing as ty
 import uuid
 
@@ -197,6 +198,14 @@ def cache_path(image_id: str) -> str:
     return os.path.join(CONF.instances_path,
                         CONF.image_cache.subdirectory_name,
                         imagecache.get_cache_fname(image_id))
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user of this node, or its number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def describe(exc: BaseException) -> str:

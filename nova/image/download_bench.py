@@ -1,0 +1,162 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How long downloads of one image take over RBD and over HTTP, on this node.
+
+The ways take turns, so that what else happens meanwhile befalls both.
+"""
+
+import dataclasses
+import os
+import resource
+import shutil
+import statistics
+import tempfile
+import typing as ty
+
+import nova.conf
+from nova import context as nova_context
+from nova.image import service_view
+from nova.image import watched_download
+
+CONF = nova.conf.CONF
+
+WAYS = ('rbd', 'http')
+
+
+@dataclasses.dataclass
+class Run:
+    """One download.
+
+    :ivar number: of the round, from 1
+    :ivar cpu_seconds: processor time of this process and its children
+    """
+
+    number: int
+    outcome: watched_download.Outcome
+    cpu_seconds: float
+
+
+@dataclasses.dataclass
+class Summary:
+    """All downloads by one way; seconds and rates are medians.
+
+    :ivar rate: bytes of the image a second
+    :ivar allocated: bytes that the file takes on the disk
+    """
+
+    method: str
+    runs: int
+    seconds: float
+    fastest: float
+    slowest: float
+    rate: float
+    cpu_seconds: float
+    allocated: int
+    verified: str
+
+
+def run(context: nova_context.RequestContext, image: dict[str, ty.Any],
+        rounds: int,
+        began: ty.Callable[[str, int], ty.Callable[[int, int], object]]
+        ) -> list[Run]:
+    """Download an image by each way in turn.
+
+    To the disk of the image cache; each copy is removed again.
+
+    :param context: from service_view.context
+    :param image: from service_view.show
+    :param rounds: how often by each way
+    :param began: called with the way and the round before each download;
+        returns what is called with its progress
+    :raises: OperatorError if there is no room; what a download raises
+    """
+    if not os.path.isdir(CONF.instances_path):
+        raise service_view.OperatorError(
+            'there is no directory %s' % CONF.instances_path,
+            'run this on a compute node, with the nova.conf of nova-compute')
+    free = shutil.disk_usage(CONF.instances_path).free
+    if free < (image.get('size') or 0):
+        raise service_view.OperatorError(
+            '%s has %d bytes free, a copy of the image needs %d'
+            % (CONF.instances_path, free, image['size']), 'free some')
+    try:
+        directory = tempfile.mkdtemp(prefix='.nova-image-download-',
+                                     dir=CONF.instances_path)
+    except OSError as exc:
+        raise service_view.OperatorError(
+            'cannot write to [DEFAULT]/instances_path: %s' % exc,
+            'run it as the user of nova-compute')
+    runs = []
+    try:
+        path = os.path.join(directory, 'image')
+        for number in range(1, rounds + 1):
+            # Nobody is always the one who finds the caches filled.
+            for method in WAYS if number % 2 else reversed(WAYS):
+                show = began(method, number)
+                before = _cpu_seconds()
+                outcome = watched_download.fetch(context, image, path, method,
+                                                 show)
+                runs.append(Run(number, outcome, _cpu_seconds() - before))
+                os.unlink(path)
+    finally:
+        shutil.rmtree(directory)
+    return runs
+
+
+def _cpu_seconds() -> float:
+    usages = [resource.getrusage(who) for who in
+              (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def summarise(runs: ty.Iterable[Run]) -> list[Summary]:
+    """Return a summary for each way, RBD first."""
+    summaries = []
+    for method in WAYS:
+        mine = [run for run in runs if run.outcome.method == method]
+        if not mine:
+            continue
+        seconds = [run.outcome.seconds for run in mine]
+        summaries.append(Summary(
+            method=method, runs=len(mine),
+            seconds=statistics.median(seconds), fastest=min(seconds),
+            slowest=max(seconds),
+            rate=statistics.median(run.outcome.rate for run in mine),
+            cpu_seconds=statistics.median(run.cpu_seconds for run in mine),
+            allocated=max(run.outcome.allocated for run in mine),
+            verified=mine[-1].outcome.verified))
+    return summaries
+
+
+def speedup(summaries: ty.Sequence[Summary]) -> float | None:
+    """Return how many times faster RBD is, None if that is not known."""
+    seconds = {summary.method: summary.seconds for summary in summaries}
+    if set(seconds) != set(WAYS):
+        return None
+    return seconds['http'] / max(seconds['rbd'], 1e-6)
+
+
+def as_json(image: dict[str, ty.Any],
+            runs: ty.Sequence[Run]) -> dict[str, ty.Any]:
+    """Return everything that was measured, in seconds and bytes."""
+    summaries = summarise(runs)
+    return {
+        'image': {name: image.get(name) for name in
+                  ('id', 'name', 'size', 'disk_format')},
+        'host': CONF.host,
+        'speedup': speedup(summaries),
+        'summary': [dataclasses.asdict(summary) for summary in summaries],
+        'runs': [dict(dataclasses.asdict(run.outcome), number=run.number,
+                      cpu_seconds=run.cpu_seconds, rate=run.outcome.rate)
+                 for run in runs],
+    }

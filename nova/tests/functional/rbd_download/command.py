@@ -1,0 +1,100 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the tests of nova-image-download have in common."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+
+import fixtures
+
+from nova.cmd import image_download
+import nova.conf
+from nova import config
+from nova.tests.fixtures import daemon
+from nova.tests.fixtures import rbd_testbed
+from nova.tests.functional.rbd_download import base
+
+
+class CommandTestCase(base.DirectDownloadTestCase):
+    """A test case that gives commands.
+
+    :ivar config: path of the nova.conf
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(daemon.Directory('nova-cmd-')).path
+        self.write_config()
+        # It would take the log away from the tests.
+        self.useFixture(fixtures.MockPatchObject(
+            image_download, '_set_up_logging'))
+        # Options of the command line cannot be registered twice in a process.
+        self.useFixture(fixtures.MockPatchObject(
+            config, 'parse_args', self._parse_args))
+        self._before = self._traces()
+
+    @staticmethod
+    def _parse_args(argv, prog, **kwargs):
+        nova.conf.CONF(argv[1:], project='nova', prog=prog)
+
+    def write_config(self, **glance):
+        """Write nova.conf.
+
+        :param glance: options of [glance] to add
+        """
+        config = self.bed.nova_config(self.nova.instances_path)
+        config['glance'].update(glance)
+        self.config = rbd_testbed.write_config(
+            os.path.join(self.directory, 'nova.conf'), config)
+
+    def give(self, *words):
+        """Give a command in this process, which is quick.
+
+        :returns: its exit status and what it wrote to stdout and stderr
+        """
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = image_download.main(['--config-file', self.config,
+                                          *words])
+        return status, out.getvalue(), err.getvalue()
+
+    def start(self, *words, **kwargs):
+        """Start a command as a shell does.
+
+        :returns: the process
+        """
+        return subprocess.Popen(
+            [sys.executable, '-W', 'ignore', '-m', 'nova.cmd.image_download',
+             '--config-file', self.config, *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, **kwargs)
+
+    def check(self, *words):
+        """Give the command "check".
+
+        :returns: its exit status, and what it found by topic, each a list
+            of (state, evidence, cure)
+        """
+        status, out, err = self.give('check', '--format', 'json', *words)
+        self.assertEqual('', err)
+        report = json.loads(out)
+        self.assertEqual(report['over_rbd'], status == 0)
+        found = {}
+        for item in report['checks']:
+            found.setdefault(item['topic'], []).append(
+                (item['state'], item['found'], item['cure']))
+        return status, found
