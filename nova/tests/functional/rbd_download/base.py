@@ -178,9 +178,9 @@ class DirectDownloadTestCase(test.NoDBTestCase):
         :param urls: the new ones; None stands for the old one
         """
         with contextlib.closing(self._glance_database()) as db, db:
-            ((old, store),) = db.execute(
-                'SELECT value, meta_data FROM image_locations '
-                'WHERE image_id = ? AND NOT deleted', (image_id,))
+            old, store = db.execute(
+                'SELECT value, meta_data FROM image_locations WHERE '
+                'image_id = ? AND NOT deleted', (image_id,)).fetchone()
             db.execute('DELETE FROM image_locations WHERE image_id = ?',
                        (image_id,))
             db.executemany(
