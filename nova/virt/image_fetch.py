@@ -78,17 +78,34 @@ def fetch_once(staged: bool = False) -> ty.Callable:
                     LOG.debug('Image %s was fetched by someone else '
                               'meanwhile', image_href)
                     return None
+                # A conversion may outlive the process that wanted it, with a
+                # lock on its file.
+                discard(path + '.converted')
                 if not staged:
                     fetch(context, image_href, path, *args, **kwargs)
                 else:
                     part = path + '.part'
-                    with fileutils.remove_path_on_error(part):
+                    with fileutils.remove_path_on_error(part, discard):
                         fetch(context, image_href, part, *args, **kwargs)
                         os.rename(part, path)
                 _make_durable(path)
             return None
         return wrapper
     return decorator
+
+
+def discard(path: str) -> None:
+    """Remove a file if it is there and can be removed.
+
+    Used where another error is under way, which has to remain the one that
+    is told, and before work that shows by itself what is in its way.
+    """
+    try:
+        fileutils.delete_if_exists(path)
+    except OSError as exc:
+        # A file system that is read-only says so of any name.
+        LOG.debug('Could not remove %(path)s: %(reason)s',
+                  {'path': path, 'reason': exc})
 
 
 def reclaim_leftovers(base_dir: str, lock_path: str) -> None:

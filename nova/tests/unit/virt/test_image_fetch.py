@@ -307,6 +307,15 @@ class FetchOnceTest(CacheTestCase):
         self.assertEqual([NAME], os.listdir(self.base))
 
 
+    def test_conversion_that_nobody_waits_for_any_more(self):
+        path = self._write(self.path + '.converted')
+        with open(path) as orphan:
+            self._fetch()('context', 'image', self.path)
+            # Whoever writes to it is in nobody's way.
+            self.assertEqual(0, os.fstat(orphan.fileno()).st_nlink)
+        self.assertEqual([NAME], os.listdir(self.base))
+
+
 class OtherProcessTest(CacheTestCase):
 
     def test_race(self):
@@ -479,6 +488,16 @@ class HookTest(CacheTestCase):
             self.assertRaises(exception.CouldNotFetchImage, function,
                               'context', 'image', self.path)
             self.assertEqual([], os.listdir(self.base))
+
+    def test_failure_that_leaves_what_cannot_be_removed(self):
+        # A read-only file system says so even of what is not there.
+        self.fail = exception.CouldNotFetchImage(image_id='image')
+        error = OSError(errno.EROFS, 'Read-only file system')
+        with mock.patch.object(image_fetch.fileutils, 'delete_if_exists',
+                               side_effect=error):
+            for function in (images.fetch, images.fetch_to_raw):
+                self.assertRaises(exception.CouldNotFetchImage, function,
+                                  'context', 'image', self.path)
 
     def test_cache_manager_reclaims(self):
         manager = imagecache.ImageCacheManager()
