@@ -166,7 +166,7 @@ def _download(service: ty.Any, context: nova_context.RequestContext,
             failure = Failure('RBD image %s' % _source(location), exc.code,
                               str(exc))
             if exc.local:
-                _give_up_on_disk(image['id'], failure)
+                _give_up_on_disk(image, dst_path, failure)
             failures.append(failure)
             if exc.unreachable or exc.code == 'bindings':
                 # It would be the same for the other locations.
@@ -315,9 +315,14 @@ def _verify_file(verifier: ty.Any, path: str) -> None:
             % (path, exc)) from exc
 
 
-def _give_up_on_disk(image_id: str, failure: Failure) -> ty.NoReturn:
+def _give_up_on_disk(image: dict[str, ty.Any], dst_path: str,
+                     failure: Failure) -> ty.NoReturn:
     """HTTP would write to the same disk, so do not even try it."""
     LOG.error('Image %(image)s cannot be stored on this node: %(message)s. '
-              'HTTP is not tried, since it would meet the same disk.',
-              {'image': image_id, 'message': failure.message})
-    raise exception.CouldNotFetchImage(image_id=image_id) from None
+              'It was to be written to %(path)s and has %(size)s. HTTP is '
+              'not tried, since it would meet the same disk.',
+              {'image': image['id'], 'message': failure.message,
+               'path': dst_path,
+               'size': ('%d bytes' % image['size'] if image.get('size')
+                        else 'an unknown size')})
+    raise exception.CouldNotFetchImage(image_id=image['id']) from None
