@@ -1,0 +1,401 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from unittest import mock
+
+import nova.conf
+from nova.image import download_checks
+from nova.image import location_policy
+from nova.image import locations
+from nova.image import service_view
+from nova.storage import rbd_transfer
+from nova import test
+
+CONF = nova.conf.CONF
+
+FSID = '5a1f4ed5-3b2d-4c5e-9a4c-0c6a1c5f7d10'
+IMAGE = '2ab5c1f0-1f4b-4e0c-9a53-6f2b3d9c8e71'
+URL = 'rbd://%s/images/%s/snap' % (FSID, IMAGE)
+
+FACTS = {
+    'python': '/usr/bin/python3', 'python_version': '3.11.2',
+    'client': 'client.nova', 'librbd': '1.16.0', 'fsid': FSID,
+    'release': 'ceph version 16.2.15', 'mon_host': '127.0.0.1:6789',
+    'keyrings': [{'path': '/etc/ceph/k', 'state': 'ok'}],
+    'pools': [{'pool': 'images', 'read': 'yes', 'write': 'no'}],
+    'all_pools': True,
+}
+
+
+def facts(**changes):
+    return {**FACTS, **changes}
+
+
+def pool(name, read='yes', write='no'):
+    return {'pool': name, 'read': read, 'write': write}
+
+
+class AddressesTestCase(test.NoDBTestCase):
+
+    def _test(self, mon_host, expected):
+        self.assertEqual(expected, download_checks._addresses(mon_host))
+
+    def test_none(self):
+        self._test('', [])
+
+    def test_hosts_without_ports(self):
+        self._test('mon1, mon2', [('mon1', 3300), ('mon1', 6789),
+                                  ('mon2', 3300), ('mon2', 6789)])
+
+    def test_both_protocols(self):
+        self._test('[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0] '
+                   '[v2:10.0.0.2:3300/0,v1:10.0.0.2:6789/0]',
+                   [('10.0.0.1', 3300), ('10.0.0.1', 6789),
+                    ('10.0.0.2', 3300), ('10.0.0.2', 6789)])
+
+    def test_ipv6(self):
+        self._test('[v2:[fd00::1]:3300,v1:[fd00::1]:6789]',
+                   [('fd00::1', 3300), ('fd00::1', 6789)])
+
+
+class ClusterTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.flags(rbd_pool='images', group='glance')
+
+    def _survey(self, answer):
+        with mock.patch.object(rbd_transfer, 'survey',
+                               side_effect=[answer]) as survey:
+            result, items = download_checks._survey(
+                rbd_transfer.Cluster(conf='/dev/null'))
+        self.assertEqual(['images'], survey.call_args[0][1])
+        return result, {item.topic: item for item in items}
+
+    def _states(self, items):
+        return {topic: item.state for topic, item in items.items()}
+
+    def test_good(self):
+        result, items = self._survey(FACTS)
+        self.assertEqual(FSID, result['fsid'])
+        self.assertEqual({'ok'}, set(self._states(items).values()), items)
+
+    def test_no_bindings(self):
+        _result, items = self._survey(rbd_transfer.TransferError(
+            'bindings', 'no Python has them (tried a, b); install more'))
+        self.assertEqual('no Python has them (tried a, b)',
+                         items['Ceph bindings'].found)
+        self.assertEqual(download_checks.PROBLEM,
+                         items['Ceph bindings'].state)
+        for topic in ('keyring', 'cluster', 'pools', 'other pools'):
+            self.assertEqual(download_checks.NOT_APPLICABLE,
+                             items[topic].state)
+
+    def test_engine_that_does_not_run(self):
+        _result, items = self._survey(rbd_transfer.TransferError(
+            'unexpected', 'it crashed'))
+        self.assertIn('it crashed', items['Ceph bindings'].found)
+
+    def test_keyrings(self):
+        for states, wanted, found, cure in (
+            (['missing', 'ok'], 'ok', '/k1 has an entry', ''),
+            (['missing', 'missing'], 'problem', '/k0 is missing',
+             'ceph auth get client.nova" in /k0'),
+            (['missing', 'no entry'], 'problem', '/k1 has no entry',
+             'in /k1'),
+            (['no entry', 'unreadable'], 'problem', '/k1 cannot be read',
+             'chown .* /k1'),
+        ):
+            item = download_checks._keyring(facts(keyrings=[
+                {'path': '/k%d' % number, 'state': state}
+                for number, state in enumerate(states)]))
+            self.assertEqual(wanted, item.state)
+            self.assertIn(found, item.found)
+            if cure:
+                self.assertRegex(item.cure, cure)
+
+    def test_missing_key_is_named_once(self):
+        known = {key: value for key, value in FACTS.items()
+                 if key not in ('fsid', 'pools')}
+        known['keyrings'] = [{'path': '/k', 'state': 'missing'}]
+        _result, items = self._survey(rbd_transfer.TransferError(
+            'permission', 'there is no key', known))
+        self.assertEqual({'Ceph bindings': 'ok', 'ceph.conf': 'ok',
+                          'keyring': 'problem', 'cluster': 'not applicable',
+                          'pools': 'not applicable',
+                          'other pools': 'not applicable'},
+                         self._states(items))
+
+    def test_monitors_are_tried_one_by_one(self):
+        failure = rbd_transfer.TransferError('connect', 'nobody answers; see')
+        with mock.patch('socket.create_connection', side_effect=[
+                mock.Mock(), TimeoutError(),
+                ConnectionRefusedError(111, 'Connection refused')]):
+            item = download_checks._connection(
+                facts(fsid=None, mon_host='a:1,b:2,c:3'), failure, True)
+        self.assertEqual(
+            'nobody answers (a port 1: accepts connections; b port 2: does '
+            'not answer; c port 3: connection refused)', item.found)
+
+    def test_pool_is_missing(self):
+        item = download_checks._pools(facts(pools=[
+            pool('imagez', 'missing', 'missing'), pool('images'),
+            pool('hidden', 'no')]), ['imagez'])
+        self.assertIn('no pool imagez', item.found)
+        self.assertIn('client.nova can read images)', item.cure)
+
+    def test_pool_is_refused(self):
+        item = download_checks._pools(
+            facts(pools=[pool('a'), pool('b', 'no')]), ['a', 'b'])
+        self.assertIn('may not read pool b', item.found)
+        self.assertIn("osd 'profile rbd-read-only pool=a, profile "
+                      "rbd-read-only pool=b'", item.cure)
+
+    def test_pool_does_not_answer(self):
+        item = download_checks._pools(
+            facts(pools=[pool('a', 'timeout', 'timeout')]), ['a'])
+        self.assertEqual('problem', item.state)
+        self.assertIn('ceph health detail', item.cure)
+
+    def test_any_pool(self):
+        item = download_checks._pools(FACTS, [])
+        self.assertEqual('warning', item.state)
+        item = download_checks._pools(facts(pools=[pool('a', 'no')]), [])
+        self.assertEqual('problem', item.state)
+
+    def test_key_that_can_do_more(self):
+        item = download_checks._other_pools(facts(pools=[
+            pool('images', write='yes'), *[
+                pool('p%d' % number) for number in range(7)]]), ['images'])
+        self.assertEqual('warning', item.state)
+        self.assertIn('can write to images and can read p0, p1, p2, p3, p4 '
+                      'and 2 more', item.found)
+
+
+class GlanceTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.identity = service_view.Identity('nova', 'service',
+                                              ('admin', 'service'))
+        self.image = {'id': IMAGE, 'name': 'x', 'status': 'active',
+                      'locations': []}
+        self.told = [locations.Locations((URL,))]
+        self.newest = (IMAGE,)
+
+    def _items(self, wanted=IMAGE):
+        service = mock.Mock()
+        service._client.api_server = 'http://glance'
+        patches = {'context': mock.Mock(),
+                   'identity': mock.Mock(return_value=self.identity),
+                   'service': mock.Mock(return_value=service),
+                   'newest': mock.Mock(return_value=self.newest),
+                   'show': mock.Mock(return_value=self.image)}
+        glance = download_checks._Glance(wanted)
+        with mock.patch.multiple(service_view, **patches), \
+                mock.patch.object(locations, 'find', side_effect=self.told):
+            items = {item.topic: item for item in glance.items()}
+        return glance, items
+
+    def test_told(self):
+        glance, items = self._items()
+        self.assertEqual({'ok'}, {item.state for item in items.values()})
+        self.assertEqual((URL,), glance.urls)
+
+    def test_refused(self):
+        self.identity = service_view.Identity('nova', 'service', ('member',))
+        self.told = [locations.Locations((), 'Glance answered 403', 'x')]
+        _glance, items = self._items()
+        self.assertEqual('warning', items['roles'].state)
+        self.assertEqual('problem', items['locations'].state)
+        self.assertEqual(
+            '"openstack role add --user nova --project service service" and '
+            '"openstack role add --user nova --project service admin"',
+            items['locations'].cure)
+
+    def test_shown_to_users(self):
+        self.told = [locations.Locations((), '', 'use Glance 29 or newer')]
+        self.image['locations'] = [{'url': URL}, {'url': URL}]
+        glance, items = self._items()
+        self.assertEqual('warning', items['locations'].state)
+        self.assertIn('OSSN-0090', items['locations'].found)
+        self.assertEqual((URL,), glance.urls)
+
+    def test_hidden(self):
+        self.told = [locations.Locations((), '', 'use Glance 29 or newer')]
+        _glance, items = self._items()
+        self.assertEqual('problem', items['locations'].state)
+        self.assertEqual('use Glance 29 or newer', items['locations'].cure)
+
+    def test_any_image_in_rbd(self):
+        self.newest = ('1', '2', '3')
+        self.told = [locations.Locations(('file:///a',)),
+                     locations.Locations((URL,))]
+        glance, items = self._items(wanted=None)
+        self.assertEqual((URL,), glance.urls)
+
+    def test_no_image(self):
+        self.newest = ()
+        glance, items = self._items(wanted=None)
+        self.assertIsNone(glance.image)
+        self.assertEqual('problem', items['locations'].state)
+
+    def test_no_credentials(self):
+        glance = download_checks._Glance(None)
+        with mock.patch.object(
+                service_view, 'context',
+                side_effect=service_view.OperatorError('none', 'some')):
+            items = list(glance.items())
+        self.assertEqual(
+            [('credentials', 'problem'), ('roles', 'not applicable'),
+             ('Glance', 'not applicable'), ('locations', 'not applicable')],
+            [(item.topic, item.state) for item in items])
+
+
+class ImageTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.flags(rbd_pool='images', group='glance')
+        self.cluster = rbd_transfer.Cluster(conf='/etc/ceph/ceph.conf')
+        self.image = {'id': IMAGE, 'size': 1 << 30, 'disk_format': 'raw',
+                      'container_format': 'bare', 'status': 'active'}
+
+    def _locations(self, *urls, known=FACTS):
+        return download_checks._locations(self.image, urls, known,
+                                          self.cluster)
+
+    def test_good(self):
+        location, (item,) = self._locations(URL)
+        self.assertEqual(IMAGE, location.image)
+        self.assertEqual('ok', item.state)
+
+    def test_elsewhere(self):
+        location, (item,) = self._locations('file:///a', 'swift+https://b')
+        self.assertIsNone(location)
+        self.assertIn('in file, swift+https', item.found)
+
+    def test_one_of_two_is_bad(self):
+        location, items = self._locations(URL.replace('images', 'volumes'),
+                                          URL)
+        self.assertEqual('images', location.pool)
+        self.assertEqual(['ok', 'warning'], [item.state for item in items])
+        self.assertIn('rbd_pool = volumes', items[1].cure)
+
+    def test_another_cluster(self):
+        location, (item,) = self._locations(
+            URL, known=facts(fsid=FSID.replace('5a', '6a')))
+        self.assertIsNone(location)
+        self.assertEqual('problem', item.state)
+        self.assertRegex(item.cure, 'ceph.conf, .* cluster %s' % FSID)
+
+    def test_without_cluster(self):
+        location, (item,) = self._locations(URL, known={})
+        self.assertIsNone(location)
+        self.assertEqual('not applicable', item.state)
+
+    def test_made_by_hand(self):
+        _location, (item,) = self._locations(URL.replace('/snap', '/mine'))
+        self.assertIn('rbd_download_require_image_id = False', item.cure)
+
+    def test_malformed(self):
+        _location, (item,) = self._locations('rbd://x')
+        self.assertIn('upload it anew', item.cure)
+
+    def test_refusals_of_the_policy_are_the_real_ones(self):
+        with mock.patch.object(location_policy, 'judge', wraps=location_policy
+                               .judge) as judge:
+            self._locations(URL)
+        judge.assert_called_once()
+
+    def test_status_and_format(self):
+        self.assertEqual('ok', download_checks._image(self.image).state)
+        self.image['disk_format'] = 'qcow2'
+        self.assertEqual('warning', download_checks._image(self.image).state)
+        self.image['status'] = 'deactivated'
+        self.assertEqual('problem', download_checks._image(self.image).state)
+
+    def test_integrity(self):
+        item = download_checks._integrity(
+            dict(self.image, os_hash_algo='sha512', os_hash_value='0'))
+        self.assertEqual(('ok', 'copies are verified by sha512'),
+                         (item.state, item.found))
+        item = download_checks._integrity(dict(self.image, checksum='0'))
+        self.assertIn('md5', item.found)
+        self.assertEqual('warning',
+                         download_checks._integrity(self.image).state)
+        self.flags(rbd_download_verify_hash=False, group='glance')
+        item = download_checks._integrity(dict(self.image, checksum='0'))
+        self.assertEqual('warning', item.state)
+
+    def test_disk_space(self):
+        self.flags(instances_path='/')
+        for free, sample, disk_format, state in (
+            (1 << 30, {}, 'raw', 'ok'),
+            ((1 << 30) - 4096, {}, 'raw', 'problem'),
+            # Holes take nothing.
+            (1 << 20, {'data_bytes': 1 << 20}, 'raw', 'ok'),
+            # The raw file is beside the one it is made from.
+            (1 << 30, {}, 'qcow2', 'problem'),
+            (2 << 30, {}, 'qcow2', 'ok'),
+        ):
+            stat = mock.Mock(f_bavail=free // 4096, f_frsize=4096)
+            with mock.patch('os.statvfs', return_value=stat), \
+                    mock.patch('os.access', return_value=True):
+                item = download_checks._disk_space(
+                    dict(self.image, disk_format=disk_format), sample)
+            self.assertEqual(state, item.state, item)
+
+    def test_sample(self):
+        location = locations.parse_rbd_url(URL)
+        good = {'size': 1 << 30, 'data_bytes': None, 'bytes': 1 << 26,
+                'seconds': 0.5, 'reads': 8}
+        for sample, state, found in (
+            (good, 'ok', r'64.0 MiB in 0.50 s \(128.0 MiB/s'),
+            (dict(good, size=1), 'problem', '1 bytes in RBD and 10'),
+            ({'code': 'permission', 'message': 'no; give'}, 'problem', 'no'),
+        ):
+            item = download_checks._judge_sample(self.image, location, sample,
+                                                 FACTS)
+            self.assertEqual(state, item.state)
+            self.assertRegex(item.found, found)
+        self.assertIn('ceph auth caps client.nova', item.cure)
+
+
+class RunTestCase(test.NoDBTestCase):
+
+    def test_one_problem_is_enough(self):
+        ok = download_checks.Item('a', 'ok', '')
+        warning = download_checks.Item('b', 'warning', '')
+        problem = download_checks.Item('c', 'problem', '')
+        self.assertTrue(download_checks.over_rbd([ok, warning]))
+        self.assertFalse(download_checks.over_rbd([ok, problem, warning]))
+
+    def test_gates(self):
+        def states():
+            return [item.state for item in download_checks._gates()]
+
+        self.flags(enable_rbd_download=True, group='glance')
+        self.assertEqual(['ok'] * 4, states())
+        self.flags(enable_rbd_download=False, group='glance')
+        self.assertEqual(['ok', 'problem', 'ok', 'ok'], states())
+        self.flags(allowed_direct_url_schemes=[],
+                   rbd_download_fallback=False, group='glance')
+        self.flags(images_type='rbd', group='libvirt')
+        self.assertEqual(['problem', 'problem', 'problem', 'warning'],
+                         states())
+
+    def test_size(self):
+        self.assertEqual('0 bytes', download_checks.size(0))
+        self.assertEqual('1023 bytes', download_checks.size(1023))
+        self.assertEqual('1.5 KiB', download_checks.size(1536))
+        self.assertEqual('2048.0 TiB', download_checks.size(2 << 50))

@@ -1,0 +1,162 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import hashlib
+from unittest import mock
+
+import glanceclient.exc
+from keystoneauth1 import exceptions as ks_exc
+
+import nova.conf
+from nova import exception
+from nova.image import service_view
+from nova import service_auth
+from nova import test
+
+CONF = nova.conf.CONF
+
+IMAGE = '2ab5c1f0-1f4b-4e0c-9a53-6f2b3d9c8e71'
+
+
+class CredentialsTestCase(test.NoDBTestCase):
+
+    def _context(self, **kwargs):
+        with mock.patch.object(service_auth, 'get_service_auth_plugin',
+                               **kwargs):
+            return service_view.context()
+
+    def test_context(self):
+        auth = mock.Mock()
+        context = self._context(return_value=auth)
+        self.assertIs(auth, context.get_auth_plugin())
+        self.assertTrue(context.is_admin)
+
+    def test_nothing_configured(self):
+        error = self.assertRaises(service_view.OperatorError, self._context,
+                                  return_value=None)
+        self.assertIn('auth_type', error.cure)
+
+    def test_incomplete(self):
+        error = self.assertRaises(
+            service_view.OperatorError, self._context,
+            side_effect=ks_exc.MissingRequiredOptions([]))
+        self.assertIn('not complete', error.found)
+
+    def _identity(self, **kwargs):
+        auth = mock.Mock(auth_url='http://keystone')
+        auth.get_access = mock.Mock(**kwargs)
+        context = mock.Mock()
+        context.get_auth_plugin.return_value = auth
+        with mock.patch.object(service_auth, 'get_service_auth_session'):
+            return service_view.identity(context)
+
+    def test_identity(self):
+        access = mock.Mock(username='nova', project_name='service',
+                           role_names=['service', 'admin'])
+        identity = self._identity(return_value=access)
+        self.assertEqual(('admin', 'service'), identity.roles)
+        self.assertEqual(['x'], identity.lacking('admin', 'x'))
+        self.assertEqual('"openstack role add --user nova --project service '
+                         'x"', identity.grant(['x']))
+
+    def test_rejected(self):
+        error = self.assertRaises(service_view.OperatorError, self._identity,
+                                  side_effect=ks_exc.Unauthorized())
+        self.assertIn('rejects', error.found)
+
+    def test_keystone_is_away(self):
+        error = self.assertRaises(service_view.OperatorError, self._identity,
+                                  side_effect=ks_exc.ConnectFailure('gone'))
+        self.assertIn('ConnectFailure: gone', error.found)
+        self.assertIn('http://keystone', error.cure)
+
+
+class ShowTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.service = mock.Mock()
+
+    def _show(self, image=IMAGE):
+        return service_view.show(self.service, mock.sentinel.context, image)
+
+    def test_by_id(self):
+        self.assertIs(self.service.show.return_value, self._show())
+        self.service.show.assert_called_once_with(
+            mock.sentinel.context, IMAGE, include_locations=True,
+            show_deleted=False)
+        self.service._client.call.assert_not_called()
+
+    def test_by_name(self):
+        self.service._client.call.return_value = [{'id': IMAGE}]
+        self._show('cirros')
+        self.assertEqual(IMAGE, self.service.show.call_args[0][1])
+
+    def test_by_name_of_two(self):
+        self.service._client.call.return_value = [{'id': '1'}, {'id': '2'}]
+        error = self.assertRaises(service_view.OperatorError, self._show,
+                                  'cirros')
+        self.assertIn('more than one', error.found)
+
+    def test_by_name_of_none(self):
+        self.service._client.call.return_value = []
+        error = self.assertRaises(service_view.OperatorError, self._show,
+                                  'cirros')
+        self.assertIn('no image cirros', error.found)
+
+    def test_hidden(self):
+        self.service.show.side_effect = exception.ImageNotFound(
+            image_id=IMAGE)
+        error = self.assertRaises(service_view.OperatorError, self._show)
+        self.assertIn('role admin', error.cure)
+
+    def test_glance_is_away(self):
+        self.service.show.side_effect = exception.GlanceConnectionFailed(
+            server='s', reason='r')
+        error = self.assertRaises(service_view.OperatorError, self._show)
+        self.assertIn('cannot use Glance', error.found)
+
+    def test_glance_refuses(self):
+        error = service_view.unreachable(glanceclient.exc.HTTPForbidden())
+        self.assertIn('roles service and admin', error.cure)
+
+    def test_newest(self):
+        self.service._client.call.return_value = [{'id': '1'}, {'id': '2'}]
+        self.assertEqual(('1', '2'), service_view.newest(
+            self.service, mock.sentinel.context, 5))
+        kwargs = self.service._client.call.call_args[1]['kwargs']
+        self.assertEqual(5, kwargs['limit'])
+        self.assertEqual({'status': 'active'}, kwargs['filters'])
+
+
+class TextTestCase(test.NoDBTestCase):
+
+    def test_describe(self):
+        self.assertEqual('ValueError: a b',
+                         service_view.describe(ValueError('a\n  b')))
+        self.assertEqual('ValueError', service_view.describe(ValueError()))
+        self.assertEqual(315, len(service_view.describe(
+            ValueError('x' * 999))))
+
+    def test_operator_error(self):
+        self.assertEqual('a. To mend it: b.',
+                         str(service_view.OperatorError('a', 'b')))
+
+    def test_user_name(self):
+        self.assertEqual('root', service_view.user_name(0))
+        self.assertEqual('4294967290', service_view.user_name(4294967290))
+
+    def test_cache_path(self):
+        self.flags(instances_path='/i')
+        self.assertEqual(
+            '/i/_base/%s' % hashlib.sha1(IMAGE.encode()).hexdigest(),
+            service_view.cache_path(IMAGE))
