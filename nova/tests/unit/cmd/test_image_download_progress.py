@@ -1,0 +1,87 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import io
+import logging
+
+import fixtures
+
+from nova.cmd import image_download_progress
+from nova import test
+
+
+class Stream(io.StringIO):
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+class ProgressTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.now = 100.0
+        self.useFixture(fixtures.MockPatchObject(
+            image_download_progress.time, 'monotonic', lambda: self.now))
+
+    def _progress(self, terminal):
+        self.stream = Stream(terminal)
+        self.progress = image_download_progress.Progress('x', self.stream)
+
+    def _show(self, seconds, done, total):
+        self.now = 100.0 + seconds
+        self.progress.show(done, total)
+
+    def test_bar(self):
+        self._progress(True)
+        self._show(2, 2 << 30, 8 << 30)
+        self.assertEqual('\rx [#######                       ]  25%  '
+                         '2.0 GiB of 8.0 GiB  1.0 GiB/s  0:06 left\x1b[K',
+                         self.stream.getvalue())
+        self.progress.clear()
+        self.progress.clear()
+        self.assertEqual(1, self.stream.getvalue().count('\r\x1b[K'))
+
+    def test_lines(self):
+        self._progress(False)
+        self._show(1, 1 << 20, 1 << 30)
+        self.assertEqual('', self.stream.getvalue())
+        self._show(8, 512 << 20, 1 << 30)
+        self._show(9, 513 << 20, 1 << 30)
+        self.assertEqual('x: 50%  512.0 MiB of 1.0 GiB  64.0 MiB/s  0:08 '
+                         'left\n', self.stream.getvalue())
+        self.progress.clear()
+        self.assertNotIn('\r', self.stream.getvalue())
+
+    def test_size_is_not_known(self):
+        self._progress(True)
+        self._show(1, 1 << 20, 0)
+        self.assertIn('1.0 MiB  1.0 MiB/s', self.stream.getvalue())
+
+    def test_more_than_was_said(self):
+        self._progress(True)
+        self._show(1, 3 << 20, 2 << 20)
+        self.assertIn('100%', self.stream.getvalue())
+        self.assertIn('0:00 left', self.stream.getvalue())
+
+    def test_log_takes_the_place_of_the_bar(self):
+        self._progress(True)
+        handler = image_download_progress.ClearingHandler(self.stream)
+        handler.progress = self.progress
+        self._show(1, 1, 2)
+        handler.emit(logging.makeLogRecord({'msg': 'trouble'}))
+        self.assertTrue(self.stream.getvalue().endswith(
+            '\r\x1b[Ktrouble\n'))

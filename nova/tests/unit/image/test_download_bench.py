@@ -1,0 +1,116 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import os
+from unittest import mock
+
+import fixtures
+
+from nova.image import download_bench
+from nova.image import service_view
+from nova.image import watched_download
+from nova import test
+
+IMAGE = {'id': '2ab5c1f0', 'name': 'cirros', 'size': 1000,
+         'disk_format': 'raw'}
+
+
+def outcome(method, seconds, **changes):
+    return watched_download.Outcome(**{**dict(
+        method=method, size=1000, data_bytes=None, allocated=4096,
+        seconds=seconds, verified='sha512', progress=[(seconds, 1000)]),
+        **changes})
+
+
+class RunTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.flags(instances_path=self.directory)
+        self.order = []
+        self.fetch = self.useFixture(fixtures.MockPatchObject(
+            watched_download, 'fetch', side_effect=self._fetch)).mock
+
+    def _fetch(self, context, image, path, method, show):
+        self.assertEqual(self.directory,
+                         os.path.dirname(os.path.dirname(path)))
+        self.assertFalse(os.path.exists(path))
+        with open(path, 'w') as f:
+            f.write('data')
+        return outcome(method, 1.0)
+
+    def _run(self, rounds=2, image=IMAGE):
+        return download_bench.run(
+            mock.sentinel.context, image, rounds,
+            lambda method, number: self.order.append((method, number)))
+
+    def test_ways_take_turns(self):
+        runs = self._run(3)
+        self.assertEqual([('rbd', 1), ('http', 1), ('http', 2), ('rbd', 2),
+                          ('rbd', 3), ('http', 3)], self.order)
+        self.assertEqual(self.order, [(run.outcome.method, run.number)
+                                      for run in runs])
+        self.assertEqual([], os.listdir(self.directory))
+
+    def test_failure_leaves_nothing(self):
+        def fail(context, image, path, method, show):
+            self._fetch(context, image, path, method, show)
+            raise KeyboardInterrupt()
+
+        self.fetch.side_effect = fail
+        self.assertRaises(KeyboardInterrupt, self._run)
+        self.assertEqual([], os.listdir(self.directory))
+
+    def test_no_room(self):
+        self.assertRaises(service_view.OperatorError, self._run,
+                          image=dict(IMAGE, size=1 << 60))
+        self.assertEqual([], self.order)
+
+    def test_no_directory(self):
+        self.flags(instances_path='/nowhere')
+        self.assertRaises(service_view.OperatorError, self._run)
+
+    def test_directory_of_another_user(self):
+        with mock.patch('tempfile.mkdtemp', side_effect=PermissionError):
+            self.assertRaises(service_view.OperatorError, self._run)
+
+
+class SummaryTestCase(test.NoDBTestCase):
+
+    RUNS = [download_bench.Run(1, outcome('rbd', 1.0), 0.5),
+            download_bench.Run(1, outcome('http', 8.0), 3.0),
+            download_bench.Run(2, outcome('http', 4.0, allocated=8192), 1.0),
+            download_bench.Run(2, outcome('rbd', 3.0), 0.7),
+            download_bench.Run(3, outcome('rbd', 1.5), 0.6)]
+
+    def test_medians(self):
+        rbd, http = download_bench.summarise(self.RUNS)
+        self.assertEqual(('rbd', 3, 1.5, 1.0, 3.0, 0.6), (
+            rbd.method, rbd.runs, rbd.seconds, rbd.fastest, rbd.slowest,
+            rbd.cpu_seconds))
+        self.assertAlmostEqual(1000 / 1.5, rbd.rate)
+        self.assertEqual(('http', 6.0, 8192),
+                         (http.method, http.seconds, http.allocated))
+        self.assertEqual(4.0, download_bench.speedup([rbd, http]))
+
+    def test_one_way_only(self):
+        (rbd,) = download_bench.summarise(self.RUNS[:1])
+        self.assertIsNone(download_bench.speedup([rbd]))
+
+    def test_json(self):
+        report = download_bench.as_json(IMAGE, self.RUNS)
+        self.assertEqual(4.0, report['speedup'])
+        self.assertEqual('2ab5c1f0', report['image']['id'])
+        self.assertEqual([1, 1, 2, 2, 3],
+                         [run['number'] for run in report['runs']])
+        self.assertEqual(0.5, report['runs'][0]['cpu_seconds'])

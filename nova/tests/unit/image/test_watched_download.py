@@ -1,0 +1,196 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import logging
+import os
+import time
+from unittest import mock
+
+import fixtures
+
+import nova.conf
+from nova.image import direct_download
+from nova.image import glance
+from nova.image import service_view
+from nova.image import watched_download
+from nova.storage import rbd_transfer
+from nova import test
+from nova.virt import images
+
+CONF = nova.conf.CONF
+
+IMAGE = {'id': '2ab5c1f0-1f4b-4e0c-9a53-6f2b3d9c8e71', 'size': 4,
+         'os_hash_algo': 'sha512', 'os_hash_value': '0'}
+
+
+class WatchedTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.path = os.path.join(self.directory, 'image')
+        self.download = self.useFixture(fixtures.MockPatchObject(
+            glance.API, 'download', side_effect=self._over_http)).mock
+        self.settings = []
+        self.shown = []
+
+    def _over_http(self, context, image_id, dest_path):
+        self.settings.append((CONF.glance.enable_rbd_download,
+                              CONF.glance.rbd_download_fallback))
+        with open(dest_path, 'w') as f:
+            f.write('data')
+
+    def _over_rbd(self, context, image_id, dest_path):
+        for observer in rbd_transfer.observers:
+            observer({'event': 'progress', 'bytes': 1, 'total': 4})
+            observer({'event': 'result', 'fsid': 'x'})
+        self._over_http(context, image_id, dest_path)
+        # As it is in direct_download.
+        direct_download.LOG.info(
+            'Successfully transferred using rbd: image %(image)s '
+            '%(size)d %(data)d %(proofs)s',
+            {'image': image_id, 'size': 4, 'data': 3,
+             'proofs': 'verified by sha512 and signature'})
+
+    def _fetch(self, method='auto', path=None):
+        return watched_download.fetch(
+            mock.sentinel.context, IMAGE, path or self.path, method,
+            lambda done, total: self.shown.append((done, total)))
+
+    def assertNoTrace(self, files):
+        self.assertEqual(files, os.listdir(self.directory))
+        self.assertEqual([], rbd_transfer.observers)
+        self.assertEqual([], [
+            handler for handler in
+            logging.getLogger(direct_download.__name__).handlers
+            if isinstance(handler, watched_download.Watch)])
+
+
+class FetchTestCase(WatchedTestCase):
+
+    def test_http(self):
+        outcome = self._fetch()
+        self.assertEqual(('http', 4, None, 'sha512'), (
+            outcome.method, outcome.size, outcome.data_bytes,
+            outcome.verified))
+        self.assertNoTrace(['image'])
+
+    def test_rbd(self):
+        self.download.side_effect = self._over_rbd
+        outcome = self._fetch()
+        self.assertEqual(('rbd', 4, 3, 'sha512 and signature'), (
+            outcome.method, outcome.size, outcome.data_bytes,
+            outcome.verified))
+        self.assertIn((1, 4), self.shown)
+        self.assertEqual(4, outcome.progress[-1][1])
+        self.assertGreater(outcome.rate, 0)
+        self.assertNoTrace(['image'])
+
+    def test_the_line_of_success_is_that_of_the_download(self):
+        with open(direct_download.__file__) as f:
+            self.assertIn(watched_download.SUCCESS, f.read())
+
+    def test_ways(self):
+        self.flags(enable_rbd_download=True, rbd_download_fallback=True,
+                   group='glance')
+        for method in ('auto', 'rbd', 'http'):
+            self._fetch(method)
+        self.assertEqual([(True, True), (True, False), (False, True)],
+                         self.settings)
+        self.assertTrue(CONF.glance.enable_rbd_download)
+        self.assertTrue(CONF.glance.rbd_download_fallback)
+
+    def test_failure_leaves_nothing(self):
+        for error in (ValueError, KeyboardInterrupt):
+
+            def fail(context, image_id, dest_path):
+                self._over_http(context, image_id, dest_path)
+                raise error()
+
+            self.download.side_effect = fail
+            self.assertRaises(error, self._fetch, 'rbd')
+            self.assertNoTrace([])
+            self.assertFalse(CONF.glance.enable_rbd_download)
+
+    def test_no_regular_file(self):
+        self.assertRaises(service_view.OperatorError, self._fetch,
+                          path=self.directory)
+        os.symlink('/nowhere', self.path)
+        self.assertRaises(service_view.OperatorError, self._fetch)
+        self.download.assert_not_called()
+
+    def test_no_directory(self):
+        self.assertRaises(service_view.OperatorError, self._fetch,
+                          path='/nowhere/image')
+
+    def test_growing_file_is_watched(self):
+        def slowly(context, image_id, dest_path):
+            with open(dest_path, 'w', buffering=1) as f:
+                f.write('da\n')
+                end = time.monotonic() + 10
+                while not self.shown and time.monotonic() < end:
+                    time.sleep(0.05)
+
+        self.download.side_effect = slowly
+        self._fetch()
+        self.assertEqual((3, 4), self.shown[0])
+
+    def test_unverified(self):
+        outcome = watched_download.fetch(
+            mock.sentinel.context, {'id': '1'}, self.path, 'auto')
+        self.assertEqual('unverified', outcome.verified)
+        outcome = watched_download.fetch(
+            mock.sentinel.context, {'id': '1', 'checksum': '0'}, self.path,
+            'auto')
+        self.assertEqual('md5', outcome.verified)
+
+
+class PrecacheTestCase(WatchedTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.flags(instances_path=self.directory)
+        self.path = service_view.cache_path(IMAGE['id'])
+        self.fetched = self.useFixture(fixtures.MockPatchObject(
+            images, 'fetch_to_raw', side_effect=self._over_http)).mock
+
+    def _precache(self):
+        return watched_download.precache(mock.sentinel.context, IMAGE)
+
+    def test_fetched(self):
+        self.assertEqual('http', self._precache().method)
+        self.fetched.assert_called_once_with(mock.sentinel.context,
+                                             IMAGE['id'], self.path)
+        self.assertNoTrace(['_base'])
+
+    def test_there_already(self):
+        self._precache()
+        os.utime(self.path, (1, 1))
+        self.assertEqual('', self._precache().method)
+        self.assertEqual(1, self.fetched.call_count)
+        self.assertGreater(os.stat(self.path).st_mtime, 1)
+
+    def test_there_already_and_not_ours(self):
+        self._precache()
+        with mock.patch('os.utime', side_effect=PermissionError):
+            self.assertEqual('', self._precache().method)
+
+    def test_directory_of_another_user(self):
+        with mock.patch('os.geteuid', return_value=4294967290):
+            error = self.assertRaises(service_view.OperatorError,
+                                      self._precache)
+        self.assertIn('sudo -u', error.cure)
+        self.fetched.assert_not_called()
+
+    def test_no_directory(self):
+        self.flags(instances_path='/nowhere')
+        self.assertRaises(service_view.OperatorError, self._precache)
