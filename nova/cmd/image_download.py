@@ -141,10 +141,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError('%r is no number from 1' % text)
+    return int(text)
 
 
 def _configure(args: argparse.Namespace) -> None:
@@ -326,6 +325,9 @@ def _precache(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     glance = _Glance()
     image = glance.show(args.image)
+    if args.html:
+        # Not only after minutes of work.
+        watched_download.check_target(args.html)
     with contextlib.ExitStack() as stack:
 
         def began(method: str, number: int

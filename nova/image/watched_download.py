@@ -184,6 +184,22 @@ def by_way_of(method: str) -> ty.Iterator[None]:
             CONF.set_override(name, value, 'glance')
 
 
+def check_target(path: str) -> tuple[str, str]:
+    """See that a file can be written.
+
+    :returns: its directory and its name
+    :raises: OperatorError
+    """
+    directory, name = os.path.split(os.path.abspath(path))
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise service_view.OperatorError('%s is no regular file' % path,
+                                         'name another')
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise service_view.OperatorError('cannot write to the directory %s'
+                                         % directory, 'name another file')
+    return directory, name
+
+
 def fetch(context: nova_context.RequestContext, image: dict[str, ty.Any],
           path: str, method: str,
           show: ty.Callable[[int, int], object] = lambda done, total: None
@@ -199,13 +215,7 @@ def fetch(context: nova_context.RequestContext, image: dict[str, ty.Any],
     :raises: OperatorError if nothing can be written there; what the download
         raises
     """
-    directory, name = os.path.split(os.path.abspath(path))
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise service_view.OperatorError('%s is no regular file' % path,
-                                         'name another')
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise service_view.OperatorError('cannot write to the directory %s'
-                                         % directory, 'name another file')
+    directory, name = check_target(path)
     part = os.path.join(directory, '.%s.nova-image-download-%s'
                         % (name[:100], secrets.token_hex(8)))
     try:

@@ -203,8 +203,9 @@ def sample(client: rados.Rados, pool: str, image: str, snap: str, limit: int,
         raise failures[0]
     return {
         'size': snapshot.size,
-        'data_bytes': (None if hints is None else
-                       min(snapshot.size, sum(e[1] for e in hints))),
+        'data_bytes': None if hints is None else sum(
+            max(0, min(offset + length, snapshot.size) - offset)
+            for offset, length in hints),
         'bytes': sum(read),
         'seconds': round(time.monotonic() - started, 4),
         'reads': SAMPLE_READS,

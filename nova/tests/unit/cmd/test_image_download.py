@@ -243,6 +243,11 @@ class BenchTestCase(CommandTestCase):
         with open(path) as f:
             self.assertIn('id-of-x', f.read())
 
+    def test_page_that_cannot_be_written(self):
+        self.assertEqual(2, self._give('bench', 'x', '--html', '/no/where')[
+            0])
+        self.run.assert_not_called()
+
     def test_failure(self):
         self.run.side_effect = exception.CouldNotFetchImage(image_id='x')
         self.assertEqual((1, ''), self._give('bench', 'x'))

@@ -1,0 +1,211 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a client can do in a cluster; the functional tests ask a real one."""
+
+import errno
+import os
+import sys
+import types
+from unittest import mock
+
+import fixtures
+
+from nova.storage import rbd_transfer
+from nova.storage.rbd_export import cli
+from nova.storage.rbd_export import errors
+from nova.storage.rbd_export import survey
+from nova import test
+from nova.tests.unit.storage import test_rbd_transfer
+
+
+class FakeError(Exception):
+
+    def __init__(self, number=None):
+        super().__init__('failed')
+        self.errno = number
+
+
+class FakeNotFound(FakeError):
+    pass
+
+
+class RightsTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        rados = types.ModuleType('rados')
+        rados.Error, rados.ObjectNotFound = FakeError, FakeNotFound
+        patcher = mock.patch.dict(sys.modules, rados=rados)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        self.client = mock.Mock()
+        self.ioctx = self.client.open_ioctx.return_value
+        self.touched = 0
+
+    def _touch(self):
+        self.touched += 1
+
+    def test_answers(self):
+        no = FakeError(errno.EPERM)
+        for read, write, expected in (
+            (None, no, ('yes', 'no')),
+            # As the object to be removed never exists.
+            (None, FakeNotFound(errno.ENOENT), ('yes', 'yes')),
+            # No image was ever in the pool.
+            (FakeNotFound(errno.ENOENT), no, ('yes', 'no')),
+            (no, FakeError(-errno.EACCES), ('no', 'no')),
+            (FakeError(errno.ETIMEDOUT), None, ('timeout', 'timeout')),
+            (FakeError(errno.EIO), no, ('Input/output error (EIO)', 'no')),
+        ):
+            self.ioctx.read.side_effect = [read]
+            self.ioctx.remove_object.side_effect = [write]
+            found = survey._rights(self.client, 'images')
+            self.assertEqual(('images', *expected), (
+                found['pool'], found['read'], found['write']))
+        self.assertEqual(6, self.ioctx.close.call_count)
+
+    def test_no_pool(self):
+        self.client.open_ioctx.side_effect = FakeNotFound(errno.ENOENT)
+        self.assertEqual('missing',
+                         survey._rights(self.client, 'images')['read'])
+
+    def _pools(self, answers):
+        self.client.list_pools.return_value = ['a', 'b', 'c']
+        with mock.patch.object(survey, '_rights', side_effect=lambda
+                               client, name: {'pool': name,
+                                              'read': answers}):
+            found, all_pools = survey.pools(self.client, ['c', 'x'],
+                                            self._touch)
+        return [entry['pool'] for entry in found], all_pools
+
+    def test_wanted_ones_first(self):
+        self.assertEqual((['c', 'x', 'a', 'b'], True), self._pools('yes'))
+        self.assertEqual(4, self.touched)
+
+    def test_no_time_for_others(self):
+        with mock.patch.object(survey, 'POOLS_TIME', -1):
+            self.assertEqual((['c', 'x'], False), self._pools('yes'))
+
+    def test_osds_that_do_not_answer_are_waited_for_once(self):
+        self.assertEqual((['c'], False), self._pools('timeout'))
+
+
+class KeyringTestCase(test.NoDBTestCase):
+
+    def test_states(self):
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'k')
+        state = survey._keyring_state
+        self.assertEqual('missing', state(path, 'client.nova'))
+        with open(path, 'w') as f:
+            f.write('[client.nova-images]\nkey = x\n')
+        self.assertEqual('no entry', state(path, 'client.nova'))
+        with open(path, 'a') as f:
+            f.write(' [client.nova]\nkey = x\n')
+        self.assertEqual('ok', state(path, 'client.nova'))
+        with mock.patch('builtins.open', side_effect=PermissionError):
+            self.assertEqual('unreadable', state(path, 'client.nova'))
+
+
+class SampleTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.snapshot = mock.Mock(size=100)
+        self.snapshot.read.side_effect = lambda offset, length: bytes(length)
+        self.useFixture(fixtures.MockPatchObject(
+            survey.cluster, 'Snapshot', return_value=self.snapshot))
+        self.useFixture(fixtures.MockPatchObject(
+            survey, 'SAMPLE_READ_SIZE', 16))
+
+    def _sample(self, limit):
+        return survey.sample(mock.Mock(), 'p', 'i', 's', limit, lambda: None)
+
+    def test_data_only(self):
+        self.snapshot.extents.return_value = [(0, 20), (60, 8)]
+        found = self._sample(1000)
+        self.assertEqual((28, 28, 100), (found['bytes'], found['data_bytes'],
+                                         found['size']))
+        self.assertEqual([(0, 16), (16, 4), (60, 8)], sorted(
+            call[0] for call in self.snapshot.read.call_args_list))
+
+    def test_no_more_than_wanted(self):
+        self.snapshot.extents.return_value = None
+        found = self._sample(40)
+        self.assertEqual((40, None), (found['bytes'], found['data_bytes']))
+
+    def test_extents_past_the_end(self):
+        self.snapshot.extents.return_value = [(96, 16)]
+        found = self._sample(1000)
+        self.assertEqual((4, 4), (found['bytes'], found['data_bytes']))
+
+    def test_failure(self):
+        self.snapshot.extents.return_value = None
+        self.snapshot.read.side_effect = errors.ExportError('read', 'bad')
+        self.assertRaises(errors.ExportError, self._sample, 40)
+
+    def test_time_is_over(self):
+        self.snapshot.extents.return_value = None
+        with mock.patch.object(survey, 'SAMPLE_TIME', -1):
+            self.assertEqual(0, self._sample(40)['bytes'])
+
+
+class CommandLineTestCase(test.NoDBTestCase):
+
+    def test_parse(self):
+        args = cli.parse(['--survey', '--pools=a,b', '--sample=1M',
+                          '--pool=p', '--image=i', '--snap=s'])
+        self.assertEqual((True, 'a,b', 1 << 20, 'p'), (
+            args.survey, args.pools, args.sample, args.pool))
+        self.assertEqual('', args.dest)
+        self.assertTrue(cli.parse(['--survey']).survey)
+
+    def test_bad(self):
+        for words in (['--survey', 'a/b@c', 'd'], ['--survey', '--pool=p'],
+                      ['--survey=x'], ['--survey', '--pools=']):
+            self.assertRaises(errors.ExportError, cli.parse, words)
+
+
+class ParentTestCase(test_rbd_transfer.TransferTestCase):
+
+    def _survey(self, *args, **kwargs):
+        return rbd_transfer.survey(self.patient, *args, **kwargs)
+
+    def test_arguments(self):
+        self._engine('say("result", argv=sys.argv[1:])')
+        self.assertEqual(
+            ['--json', '--connect-timeout=60', '--survey',
+             '--stall-timeout=5'], self._survey()['argv'])
+        self.assertEqual(
+            ['--pools=a,b', '--sample=9', '--pool=images', '--image=image',
+             '--snap=snap'],
+            self._survey(['a', 'b'], test_rbd_transfer.SOURCE,
+                         9)['argv'][4:])
+
+    def test_facts_of_a_failure(self):
+        self._engine('error("connect", mon_host="a")')
+        error = self._fail(self._survey)
+        self.assertEqual(('connect', 'a'),
+                         (error.code, error.facts['mon_host']))
+
+    def test_the_breaker_is_left_alone(self):
+        self.breaker.failed('a moment ago')
+        self._engine('say("result", fsid="x")')
+        self.assertEqual('x', self._survey()['fsid'])
+        self.assertGreater(self.breaker.seconds_to_wait(), 0)
+
+    def test_observers_see_each_event(self):
+        seen = []
+        self._patch(observers=[lambda event: seen.append(event['event'])])
+        self._engine('progress(); progress(); result()')
+        self._export()
+        self.assertEqual(['progress', 'progress', 'result'], seen)
