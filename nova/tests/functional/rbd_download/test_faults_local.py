@@ -1,0 +1,138 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""When the local disk is the cause, the log says so and HTTP is not tried."""
+
+import logging
+import os
+import signal
+
+from nova.tests.fixtures import file_systems
+from nova.tests.functional.rbd_download import base
+from nova.tests.functional.rbd_download import fault_matrix
+from nova.tests.functional.rbd_download import faults
+
+MiB = base.MiB
+
+
+class LocalFaultTestCase(faults.FaultTestCase):
+
+    TOPIC = fault_matrix.DISK
+
+    def setUp(self):
+        super().setUp()
+        self.image_id = self.upload_to_both(self.data)
+        # Before there is something mounted.
+        self.path = self.cache_path(self.image_id)
+
+    def put_cache_on(self, file_system, *args):
+        """Have the image cache on a file system of its own."""
+        self.useFixture(file_system(os.path.dirname(self.path), *args))
+        # It may have a process, or a file that takes its space.
+        self._before = self._traces()
+
+    def check_refused(self, cause, produced, reason):
+        """Download, and see that it fails as a matter of this node.
+
+        :param reason: a regular expression for what the operator reads
+        """
+        watch = faults.Stopwatch()
+        outcome = self.in_thread(self.fetch, self.image_id)()
+        seconds = watch.seconds
+        self.assertFailed(
+            outcome, self.image_id,
+            'cannot be stored on this node: .*(%s).*to be written to '
+            '%s.part and has %d bytes' % (reason, self.path, self.SIZE),
+            'HTTP is not tried')
+        self.assertWithin(0, seconds)
+        self.record(cause, produced, faults.NO_HTTP, seconds, 'nothing')
+
+    def test_full_before_the_start(self):
+        self.put_cache_on(file_systems.SmallDisk, 20 * MiB, 20 * MiB)
+        self.check_refused('The disk is full before the start',
+                           'a tmpfs without a free byte',
+                           'No space left on device|bytes may be needed')
+
+    def test_known_to_be_too_small(self):
+        # With a map of what is there, the need is known before the copy.
+        cluster = self.bed.cluster
+        cluster.remove_image(self.image_id)
+        cluster.create_image(self.image_id, self.data, features=0b11101,
+                             order=22)
+        self.put_cache_on(file_systems.SmallDisk, self.SIZE - MiB)
+        self.check_refused(
+            'The disk has too little space, the image has an object map',
+            'a tmpfs that is 1 MiB too small',
+            '%d bytes may be needed.*%d are available'
+            % (self.SIZE, self.SIZE - MiB))
+
+    def test_full_during_the_copy(self):
+        self.put_cache_on(file_systems.SmallDisk, self.SIZE // 2)
+        self.check_refused('The disk gets full during the copy',
+                           'a tmpfs of half the size of the image',
+                           'No space left on device')
+
+    def test_quota(self):
+        self.put_cache_on(file_systems.Quota, self.SIZE // 2)
+        self.check_refused('The quota is used up during the copy',
+                           'a btrfs with a quota of half the size of the '
+                           'image', 'quota')
+
+    def test_read_only(self):
+        self.put_cache_on(file_systems.ReadOnlyDisk)
+        self.check_refused('The directory is read-only',
+                           'a mount with the option ro',
+                           'Read-only file system')
+
+    def test_broken(self):
+        self.put_cache_on(file_systems.BrokenDisk)
+        # A file in one piece, see there.
+        self.nova.set('glance', 'rbd_download_inflight', 1)
+        self.check_refused('The disk fails to write (EIO)',
+                           'a loop device cut short below an ext4',
+                           'Input/output error')
+
+    def check_good(self, cause, produced):
+        watch = faults.Stopwatch()
+        path = self.in_thread(self.fetch, self.image_id)()
+        self.assertEqual(self.path, path)
+        self.assertOverRBD(self.image_id, path, self.digest)
+        self.record(cause, produced, 'came over RBD', watch.seconds)
+
+    def test_no_nameless_files(self):
+        self.put_cache_on(file_systems.NoTmpfile)
+        self.check_good('The file system has no files without a name '
+                        '(O_TMPFILE)', 'an ext4 served by fuse2fs')
+
+    def test_no_nameless_files_and_full(self):
+        self.put_cache_on(file_systems.NoTmpfile, 12 * MiB)
+        self.check_refused('That file system gets full during the copy',
+                           'the same, too small', 'No space left on device')
+
+    def test_killed_without_nameless_files(self):
+        self.put_cache_on(file_systems.NoTmpfile)
+        self.slow(20)
+        wait = self.in_thread(self.fetch, self.image_id)
+        engine = self.wait_for_copying()
+        (name,) = [name for name in os.listdir(os.path.dirname(self.path))
+                   if 'rbd-export' in name]
+        os.kill(engine, signal.SIGKILL)
+        self.assertEqual(self.path, wait())
+        self.assertOverHTTP(self.image_id, self.path, self.digest,
+                            'ended with status -9')
+        # What is left of it is there until the cache is looked after.
+        left = os.path.join(os.path.dirname(self.path), name)
+        self.assertTrue(os.path.exists(left))
+        faults.look_after_cache(self.context)
+        self.assertFalse(os.path.exists(left))
+        self.assertEqual(1, len([m for m in self.messages(logging.INFO)
+                                 if 'left by an interrupted' in m]))
