@@ -40,8 +40,8 @@ from nova import test
 from nova.tests.fixtures import daemon
 from nova.tests.fixtures import rbd_testbed
 from nova import utils
-from nova.virt.libvirt import imagecache
 from nova.virt import images
+from nova.virt.libvirt import imagecache
 
 MiB = 1 << 20
 

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography import x509
 from cryptography.x509 import oid
 import fixtures
+from oslo_utils import timeutils
 
 from nova import exception
 from nova.tests.functional.rbd_download import base
@@ -153,7 +154,7 @@ class SignatureTestCase(base.DirectDownloadTestCase):
     def _certificate(self):
         name = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME,
                                              'image signing')])
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = timeutils.utcnow()
         certificate = x509.CertificateBuilder(
             issuer_name=name, subject_name=name,
             public_key=self.key.public_key(), serial_number=1,
