@@ -373,10 +373,11 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
     hints = snapshot.extents()
     cluster.allow_queueing(client, args.stall_timeout)
     read_size = pipeline.READ_SIZE
+    largest = max(read_size, min(snapshot.object_size,
+                                 pipeline.LARGE_READ_SIZE))
     if hints is None:
         parts = [(0, size)] if size else []
-        read_size = max(read_size, min(snapshot.object_size,
-                                       pipeline.READ_SIZE_UNMAPPED))
+        read_size = largest
     else:
         parts = extents.normalise(hints, size, snapshot.unit)
         # Without hints there is no telling how much will be zeros.
@@ -386,6 +387,7 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
         from . import pacing
         pace = pacing.Pace(args.max_rate)
         read_size = pipeline.paced_read_size(read_size, args.max_rate)
+        largest = read_size
     hasher = None
     if args.algorithm:
         from . import digest
@@ -393,7 +395,7 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
     target.create(size)
 
     pipe = pipeline.Pipeline(snapshot, target, parts, hasher, args.inflight,
-                             read_size, pace, job.touch)
+                             read_size, largest, pace, job.touch)
     counters = pipe.counters
     # Holes count as done from the start, where nobody has to hash them.
     holes = 0 if hasher else size - extents.total(parts)
@@ -457,7 +459,7 @@ def run(words: list[str]) -> int:
         except report_.Broken:
             pass
         return exc.exit
-    libc.share_arena()
+    libc.limit_memory()
     job = supervise.Job(args.connect_timeout, args.stall_timeout)
     work = probe if args.probe else survey if args.survey else export
     return supervise.run(job, lambda: work(args, job), report, PARENT)

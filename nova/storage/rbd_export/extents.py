@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Iterator
 
 
 def normalise(extents: Iterable[tuple[int, int]], size: int,
@@ -50,19 +49,38 @@ def normalise(extents: Iterable[tuple[int, int]], size: int,
     return result
 
 
-def pieces(extents: Iterable[tuple[int, int]],
-           length: int) -> Iterator[tuple[int, int]]:
-    """Cut ranges into pieces at multiples of a length.
+class Cursor:
+    """Cuts ranges into pieces at multiples of a length that may change.
 
     :param extents: pairs of offset and length in bytes, in order
-    :param length: of a piece; those at the ends of a range may be shorter
     """
-    for offset, left in extents:
-        while left > 0:
-            step = min(left, length - offset % length)
-            yield offset, step
-            offset += step
-            left -= step
+
+    def __init__(self, extents: Iterable[tuple[int, int]]) -> None:
+        self._rest = iter(extents)
+        self._offset = self._left = 0
+
+    def next_length(self, length: int) -> int:
+        """Return how long the next piece will be, 0 if there is none.
+
+        :param length: of a piece; those at the ends of a range may be shorter
+        """
+        while not self._left:
+            extent = next(self._rest, None)
+            if extent is None:
+                return 0
+            self._offset, self._left = extent
+        return min(self._left, length - self._offset % length)
+
+    def take(self, length: int) -> tuple[int, int]:
+        """Return the next piece.
+
+        :param length: that of the piece, as next_length said
+        :returns: its offset and length
+        """
+        offset = self._offset
+        self._offset += length
+        self._left -= length
+        return offset, length
 
 
 def total(extents: Iterable[tuple[int, int]]) -> int:

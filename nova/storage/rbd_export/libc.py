@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Of mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
+
+# Blocks of more bytes come from the kernel and go back to it: among blocks of
+# other sizes they would leave gaps that fit nothing.
+LARGE_BLOCK = 1280 << 10
+
+# Free memory, in bytes, that is kept for the next block.
+KEPT = 16 << 20
 
 # Flags of sync_file_range(2).
 _WAIT_BEFORE = 1
@@ -42,8 +51,8 @@ def _library() -> tuple[Any, Any]:
         return None, None
 
 
-def share_arena() -> None:
-    """Let all threads take memory from one place.
+def limit_memory() -> None:
+    """Let threads share the memory that is free.
 
     By default each gets an arena of its own, with its own share of free
     memory. Here megabytes are taken in one thread and given back in another,
@@ -53,6 +62,8 @@ def share_arena() -> None:
     library = _library()[1]
     try:
         library.mallopt(_M_ARENA_MAX, 1)
+        library.mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
+        library.mallopt(_M_TRIM_THRESHOLD, KEPT)
     except AttributeError:
         pass
 

@@ -24,9 +24,8 @@ while it works on a piece, so the threads do run at the same time.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
-from collections.abc import Iterator
-import itertools
 import threading
 import time
 
@@ -41,22 +40,31 @@ if TYPE_CHECKING:
     from .pacing import Pace
     from .target import Target
 
-# Bytes read at once. Larger reads cost memory, smaller ones requests.
+# Bytes read at once. Larger reads cost memory: librbd holds each byte up to
+# three times. Smaller ones cost requests.
 READ_SIZE = 1 << 20
 
 # Reads at a time, if the caller does not say.
 INFLIGHT = 6
 
+# Where a request costs much more than its bytes, fewer and larger ones are
+# faster: on rotating disks, over long distances, and where there is no map of
+# the objects, so that each read of a hole is a request.
+LARGE_READ_SIZE = 4 << 20
+
+# A read that takes longer than this, in seconds for each MiB, is slow.
+SLOW_READ = 0.05
+
+# After so many slow reads, with no more than half as many others among them,
+# reads are made twice as large.
+SLOW_READS = 12
+
+# Bytes in memory, with larger reads; for others it is the number of reads at a
+# time that counts.
+LARGE_BUDGET = 8 << 20
+
 # A reader for each so many pieces, at most.
 PIECES_PER_READER = 4
-
-# With a digest, pieces in memory beyond the number of reads at a time: the one
-# that is being hashed.
-HASH_BACKLOG = 1
-
-# Without a map of the objects each read of a hole is a request. It is then
-# better to ask for more at once.
-READ_SIZE_UNMAPPED = 4 << 20
 
 # With a limited rate, a read should not take more of it than this, in seconds.
 PACE_STEP = 0.125
@@ -100,36 +108,39 @@ class Pipeline:
         the rest is known to be zeros
     :param hasher: takes the bytes of the image in order, None for no digest
     :param inflight: reads at a time
-    :param read_size: bytes of a read
+    :param read_size: bytes of a read, at first
+    :param largest: bytes of a read, at most
     :param pace: limit on the rate, None for none
     :param touch: called when bytes were moved
     """
 
     def __init__(self, snapshot: Snapshot, target: Target,
                  parts: list[tuple[int, int]], hasher: _Hash | None,
-                 inflight: int, read_size: int, pace: Pace | None,
-                 touch: Callable[[], None]) -> None:
+                 inflight: int, read_size: int, largest: int,
+                 pace: Pace | None, touch: Callable[[], None]) -> None:
         self._snapshot = snapshot
         self._target = target
-        self._parts = parts
         self._hasher = hasher
         self._pace = pace
         self._touch = touch
-        self._lock = threading.Lock()
         self._read_size = read_size
-        self._pieces = extents_.pieces(parts, read_size)
+        self._largest = max(read_size, largest)
+        pieces = -(-extents_.total(parts) // read_size)
         # A small image is not worth many threads and their memory.
-        few = itertools.islice(extents_.pieces(parts, read_size),
-                               PIECES_PER_READER * inflight)
-        pieces = sum(1 for _ in few)
         self._readers = min(inflight, -(-pieces // PIECES_PER_READER))
-        self._failure: BaseException | None = None
-        self._stop = False
+        self._base_budget = inflight * min(read_size, READ_SIZE)
+        self._slow = 0
         self.counters = Counters()
-        # What was read and is not hashed yet, by offset.
+        # Guards all below, and the counters.
+        self._changed = threading.Condition()
+        self._cursor = extents_.Cursor(parts)
+        self._exhausted = False
+        self._failure: BaseException | None = None
+        # Bytes of the pieces that are being read, or wait to be hashed.
+        self._held = 0
+        # What there is to hash, in order, and what of it was read.
+        self._order: collections.deque[tuple[int, int]] = collections.deque()
         self._read: dict[int, bytes] = {}
-        self._arrived = threading.Condition()
-        self._room = threading.Semaphore(self._readers + HASH_BACKLOG)
 
     def run(self) -> None:
         """Copy everything, and return when that is done.
@@ -140,6 +151,7 @@ class Pipeline:
                                     daemon=True)
                    for _ in range(self._readers)]
         if self._hasher is not None:
+            self._exhausted = not self._readers
             threads.append(threading.Thread(
                 target=self._guard, args=(self._hash_all,), daemon=True))
         for thread in threads:
@@ -155,55 +167,94 @@ class Pipeline:
         except Stopped:
             pass
         except BaseException as exc:
-            with self._arrived:
+            with self._changed:
                 if self._failure is None:
                     self._failure = exc
-                self._stop = True
-                self._arrived.notify_all()
-            # Wake those who wait for room.
-            for _ in range(self._readers):
-                self._room.release()
+                self._changed.notify_all()
 
     def _reader(self) -> None:
         snapshot, target, touch = self._snapshot, self._target, self._touch
         hashing = self._hasher is not None
         counters = self.counters
         while True:
-            if hashing:
-                self._room.acquire()
-            with self._lock:
-                piece = next(self._pieces, None)
-            if piece is None or self._stop:
-                # For the next reader, to find the same.
-                self._room.release()
+            piece = self._take()
+            if piece is None:
                 return
             offset, length = piece
             if self._pace is not None:
                 self._wait(self._pace.reserve(length))
+            started = time.monotonic()
             data = snapshot.read(offset, length)
             touch()
+            self._note_time(length, time.monotonic() - started)
             if hashing:
-                with self._arrived:
+                with self._changed:
                     self._read[offset] = data
-                    self._arrived.notify()
+                    self._changed.notify_all()
             runs = list(zeros.data_runs(data))
-            written = 0
             if runs:
                 target.write(data, runs, offset)
-                written = sum(end - start for start, end in runs)
                 touch()
             # Only now may the memory go, if it was hashed already.
             data = b''
-            with self._lock:
+            with self._changed:
                 counters.read_bytes += length
-                counters.data_bytes += written
+                counters.data_bytes += sum(end - start for start, end in runs)
                 if not hashing:
                     counters.done_bytes += length
+                    self._held -= length
+                    self._changed.notify_all()
+
+    def _take(self) -> tuple[int, int] | None:
+        """Take the next piece, when there is room for it.
+
+        :returns: its offset and length; None if there is no more
+        """
+        with self._changed:
+            while True:
+                self._check()
+                length = self._cursor.next_length(self._read_size)
+                if not length:
+                    self._exhausted = True
+                    self._changed.notify_all()
+                    return None
+                if not self._held or self._held + length <= self._budget():
+                    break
+                self._changed.wait()
+            piece = self._cursor.take(length)
+            self._held += length
+            if self._hasher is not None:
+                self._order.append(piece)
+            return piece
+
+    def _budget(self) -> int:
+        budget = self._base_budget
+        if self._read_size > READ_SIZE:
+            budget = max(budget, LARGE_BUDGET)
+        if self._hasher is not None:
+            # For the one that is being hashed.
+            budget += min(self._read_size, READ_SIZE)
+        return budget
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise Stopped()
+
+    def _note_time(self, length: int, seconds: float) -> None:
+        """Read more at once where reads are slow."""
+        if self._read_size >= self._largest or length < self._read_size:
+            return
+        if seconds * (1 << 20) > SLOW_READ * length:
+            self._slow += 1
+        else:
+            self._slow = max(0, self._slow - 2)
+        if self._slow >= SLOW_READS:
+            self._slow = 0
+            self._read_size = min(2 * self._read_size, self._largest)
 
     def _wait(self, seconds: float) -> None:
         while seconds > 0:
-            if self._stop:
-                raise Stopped()
+            self._check()
             nap = min(seconds, _NAP)
             time.sleep(nap)
             seconds -= nap
@@ -212,32 +263,34 @@ class Pipeline:
 
     def _hash_all(self) -> None:
         position = 0
-        for offset, length in self._stream():
-            self._hash_zeros(offset - position)
-            with self._arrived:
-                while offset not in self._read:
-                    if self._stop:
-                        raise Stopped()
-                    self._arrived.wait()
+        while True:
+            with self._changed:
+                while not (self._order and self._order[0][0] in self._read):
+                    self._check()
+                    if self._exhausted and not self._order:
+                        break
+                    self._changed.wait()
+                if not self._order:
+                    break
+                offset, length = self._order.popleft()
                 data = self._read.pop(offset)
+            self._hash_zeros(offset - position)
             self._hasher.update(data)  # type: ignore[union-attr]
             data = b''
-            self._room.release()
+            with self._changed:
+                self._held -= length
+                self._changed.notify_all()
             self.counters.done_bytes += length
             position = offset + length
             self._touch()
         self._hash_zeros(self._snapshot.size - position)
-
-    def _stream(self) -> Iterator[tuple[int, int]]:
-        return extents_.pieces(self._parts, self._read_size)
 
     def _hash_zeros(self, length: int) -> None:
         if length <= 0:
             return
         block = memoryview(bytes(min(ZEROS, length)))
         while length > 0:
-            if self._stop:
-                raise Stopped()
+            self._check()
             step = min(length, len(block))
             self._hasher.update(block[:step])  # type: ignore[union-attr]
             length -= step

@@ -58,6 +58,9 @@ DIRECT_RUN = 128 << 10
 # system needs more.
 _ALIGNMENT = 4096
 
+# Bytes of aligned memory that each thread has for them.
+_BUFFER = 1 << 20
+
 # Written bytes that may wait to reach the disk. Past that the copy goes at
 # the disk's pace, so that the last sync is short on any disk.
 MAX_DIRTY = 256 << 20
@@ -251,28 +254,30 @@ class Target:
 
         :returns: False if the file system does not do that after all
         """
-        buffer = self._buffer(len(data))
-        buffer[:len(data)] = data
+        buffer = self._buffer()
+        view = memoryview(data)
         for start, end in runs:
-            padded = end + -end % _ALIGNMENT
-            if padded > end:
-                buffer[end:padded] = bytes(padded - end)
-            try:
-                self._write_all(self._direct_fd, buffer[start:padded],
-                                offset + start)
-            except OSError as exc:
-                if exc.errno != errno.EINVAL:
-                    raise
-                self._direct_fd = -1
-                return False
+            while start < end:
+                length = min(_BUFFER, end - start)
+                buffer[:length] = view[start:start + length]
+                padded = length + -length % _ALIGNMENT
+                buffer[length:padded] = bytes(padded - length)
+                try:
+                    self._write_all(self._direct_fd, buffer[:padded],
+                                    offset + start)
+                except OSError as exc:
+                    if exc.errno != errno.EINVAL:
+                        raise
+                    self._direct_fd = -1
+                    return False
+                start += length
         return True
 
-    def _buffer(self, length: int) -> memoryview:
+    def _buffer(self) -> memoryview:
         """Return memory of this thread, aligned as it must be."""
         buffer = getattr(self._local, 'buffer', None)
-        if buffer is None or len(buffer) < length:
-            buffer = memoryview(mmap.mmap(-1, length + -length % _ALIGNMENT))
-            self._local.buffer = buffer
+        if buffer is None:
+            buffer = self._local.buffer = memoryview(mmap.mmap(-1, _BUFFER))
         return buffer
 
     def _start_writeback(self, offset: int, length: int) -> None:

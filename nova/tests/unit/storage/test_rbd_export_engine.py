@@ -94,13 +94,15 @@ class PipelineTestCase(test.NoDBTestCase):
             for _ in range(blocks))
 
     def make(self, data, parts=None, hasher=None, inflight=3,
-             read_size=2 * BLOCK, pace=None):
+             read_size=2 * BLOCK, largest=0,
+             pace=None):
         self.snapshot = FakeSnapshot(data)
         self.target = FakeTarget(len(data))
         if parts is None:
             parts = [(0, len(data))] if data else []
         return pipeline.Pipeline(self.snapshot, self.target, parts, hasher,
-                                 inflight, read_size, pace, self.touch)
+                                 inflight, read_size, largest, pace,
+                                 self.touch)
 
     def test_copy(self):
         data = self.data(101) + b'end'
@@ -155,8 +157,7 @@ class PipelineTestCase(test.NoDBTestCase):
 
         self.make(data, hasher=Slow()).run()
         self.assertEqual(200, len(ahead))
-        self.assertLessEqual(
-            max(ahead), (3 + pipeline.HASH_BACKLOG) * 2 * BLOCK)
+        self.assertLessEqual(max(ahead), (3 + 1) * 2 * BLOCK)
 
     def test_zeros_are_not_written(self):
         self.make(bytes(50 * BLOCK)).run()
@@ -177,6 +178,31 @@ class PipelineTestCase(test.NoDBTestCase):
         thread.join(20)
         self.assertFalse(thread.is_alive(), 'hangs')
         return result[0]
+
+    def test_slow_reads_become_larger(self):
+        data = self.data(200)
+        for hasher in (None, hashlib.sha1()):
+            with mock.patch.object(pipeline, 'SLOW_READ', 0):
+                self.make(data, hasher=hasher, inflight=1, read_size=BLOCK,
+                          largest=3 * BLOCK).run()
+            self.assertEqual(data, bytes(self.target.data))
+            lengths = [length // BLOCK for _, length in self.snapshot.reads]
+            self.assertEqual([1] * pipeline.SLOW_READS, lengths[:12])
+            # The first of the new ones ends where they are aligned.
+            self.assertEqual([2] * pipeline.SLOW_READS, lengths[12:24])
+            self.assertEqual({3}, set(lengths[26:-1]))
+        self.assertEqual(hashlib.sha1(data).digest(), hasher.digest())
+
+    def test_fast_reads_stay_as_they_are(self):
+        with mock.patch.object(pipeline, 'SLOW_READ', 1000):
+            self.make(self.data(200), read_size=BLOCK,
+                      largest=4 * BLOCK).run()
+        self.assertEqual({BLOCK}, {n for _, n in self.snapshot.reads})
+
+    def test_larger_reads_are_fewer(self):
+        pipe = self.make(bytes(64 << 20), read_size=4 << 20, inflight=6)
+        pipe.run()
+        self.assertEqual(2, self.snapshot.most)
 
     def test_first_error_ends_it(self):
         for hasher in (None, hashlib.sha1()):

@@ -74,11 +74,25 @@ class ExtentsTestCase(test.NoDBTestCase):
                 self.assertLess(first + length, second)
             self.assertEqual(len(covered), extents.total(found))
 
+    def cut(self, parts, *lengths):
+        cursor = extents.Cursor(parts)
+        pieces = []
+        lengths = list(lengths)
+        while True:
+            length = cursor.next_length(lengths.pop(0) if lengths[1:]
+                                        else lengths[0])
+            if not length:
+                return pieces
+            pieces.append(cursor.take(length))
+
     def test_pieces(self):
-        self.assertEqual(
-            [(3, 1), (4, 4), (8, 2), (20, 3)],
-            list(extents.pieces([(3, 7), (20, 3)], 4)))
-        self.assertEqual([], list(extents.pieces([], 4)))
+        self.assertEqual([(3, 1), (4, 4), (8, 2), (20, 3)],
+                         self.cut([(3, 7), (20, 3)], 4))
+        self.assertEqual([], self.cut([], 4))
+
+    def test_pieces_of_growing_length(self):
+        self.assertEqual([(3, 1), (4, 4), (8, 8), (16, 4), (32, 8)],
+                         self.cut([(3, 17), (32, 8)], 4, 4, 8))
 
 
 class ZerosTestCase(test.NoDBTestCase):
@@ -201,7 +215,7 @@ class LibcTestCase(test.NoDBTestCase):
 
     def test_without_ctypes(self):
         with mock.patch.dict(sys.modules, {'ctypes': None}):
-            libc.share_arena()
+            libc.limit_memory()
             writeback = libc.Writeback(3)
         self.assertFalse(writeback.by_range)
         writeback.start(0, 1)
@@ -212,7 +226,7 @@ class LibcTestCase(test.NoDBTestCase):
     def test_another_c_library(self):
         with mock.patch.object(libc, '_library',
                                return_value=(mock.Mock(), object())):
-            libc.share_arena()
+            libc.limit_memory()
             self.assertFalse(libc.Writeback(-1).by_range)
 
 
