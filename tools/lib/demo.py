@@ -392,9 +392,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         'HTTP and over RBD, and compare.')
     parser.add_argument('--image', metavar='FILE',
                         help='an image file, instead of one made for it')
-    parser.add_argument('--size', type=parse_size, default='3G',
+    parser.add_argument('--size', type=parse_size, default='2G',
                         help='size of the image made for it (%(default)s)')
-    parser.add_argument('--data', type=parse_size, default='500M',
+    parser.add_argument('--data', type=parse_size, default='400M',
                         help='data in the image made for it (%(default)s)')
     parser.add_argument('--download', nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
