@@ -21,7 +21,6 @@ from nova import monkey_patch; monkey_patch.patch(backend='threading')  # noqa
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -30,13 +29,16 @@ import sys
 import typing as ty
 
 from oslo_config import cfg
+from oslo_serialization import jsonutils
 import prettytable
 
+from nova.cmd import image_download_completion
 from nova.cmd import image_download_progress
 import nova.conf
 from nova import config
 from nova import exception
 from nova.image import bench_page
+from nova.image import check_item
 from nova.image import download_bench
 from nova.image import download_checks
 from nova.image import service_view
@@ -137,6 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument('--html', metavar='FILE',
                        help='also write a page with plots')
     bench.set_defaults(function=_bench)
+
+    complete = commands.add_parser(
+        'complete', help='write a completion script for bash',
+        description='Write a script for bash that completes commands and '
+        'options, for a file in /etc/bash_completion.d.')
+    complete.set_defaults(function=None)
     return parser
 
 
@@ -199,7 +207,7 @@ def _check(args: argparse.Namespace) -> int:
     items = list(download_checks.run(args.image))
     good = download_checks.over_rbd(items)
     if args.format == 'json':
-        print(json.dumps({
+        print(jsonutils.dumps({
             'over_rbd': good,
             'checks': [{'topic': item.topic, 'state': item.state,
                         'found': item.found, 'cure': item.cure}
@@ -210,7 +218,7 @@ def _check(args: argparse.Namespace) -> int:
     return EXIT_OK if good else EXIT_PROBLEM
 
 
-def _check_table(items: list[download_checks.Item]) -> str:
+def _check_table(items: list[check_item.Item]) -> str:
     """Write a table for a terminal, else one line for each item."""
     rows = [(item.topic, item.state, item.found + (
         '. To mend it: %s' % item.cure if item.cure else ''))
@@ -225,9 +233,9 @@ def _check_table(items: list[download_checks.Item]) -> str:
     return table.get_string()
 
 
-def _verdict(items: list[download_checks.Item], image: str | None) -> str:
+def _verdict(items: list[check_item.Item], image: str | None) -> str:
     problems = [item.topic for item in items
-                if item.state == download_checks.PROBLEM]
+                if item.state == check_item.PROBLEM]
     what = 'this image' if image else 'images'
     if not problems:
         return 'A boot on this node reads %s from RBD.' % what
@@ -274,7 +282,7 @@ def _told(exc: Exception) -> str:
 
 
 def _summary(outcome: watched_download.Outcome) -> str:
-    size = download_checks.size
+    size = check_item.size
     data = ('' if outcome.data_bytes is None
             else ' of which %s are data' % size(outcome.data_bytes))
     return ('%s%s over %s in %.2f s (%s/s), %s on disk, %s' % (
@@ -347,9 +355,9 @@ def _bench(args: argparse.Namespace) -> int:
         with open(args.html, 'w', encoding='utf-8') as f:
             f.write(bench_page.render(report))
     if args.format == 'json':
-        print(json.dumps(report, indent=2))
+        print(jsonutils.dumps(report, indent=2))
         return EXIT_OK
-    size = download_checks.size
+    size = check_item.size
     table = prettytable.PrettyTable([
         'Way', 'Seconds', 'Fastest', 'Slowest', 'Rate', 'CPU seconds',
         'On disk', 'Verified by'])
@@ -373,7 +381,12 @@ def main(argv: ty.Sequence[str] | None = None) -> int:
     :param argv: its arguments, by default those of the process
     :returns: the exit status
     """
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command == 'complete':
+        # Needs no configuration.
+        print(image_download_completion.script(parser), end='')
+        return EXIT_OK
     signal.signal(signal.SIGTERM, _interrupt)
     # Whoever closes the terminal wants nothing left either.
     signal.signal(signal.SIGHUP, _interrupt)

@@ -16,7 +16,7 @@ import logging
 import time
 import typing as ty
 
-from nova.image import download_checks
+from nova.image import check_item
 
 # Seconds between two changes of a bar, and between two lines.
 BAR_INTERVAL = 0.1
@@ -47,7 +47,7 @@ class Progress:
         if now - self._shown < self._interval:
             return
         self._shown = now
-        size = download_checks.size
+        size = check_item.size
         rate = done / max(now - self._started, 1e-6)
         figures = '%s  %s/s' % (size(done), size(rate))
         if total:

@@ -15,7 +15,7 @@
 import html
 import typing as ty
 
-from nova.image import download_checks
+from nova.image import check_item
 
 NAMES = {'rbd': 'RBD', 'http': 'HTTP'}
 COLOURS = {'rbd': '#0072b2', 'http': '#d55e00'}
@@ -74,7 +74,7 @@ def render(report: dict[str, ty.Any]) -> str:
         'to the disk of its image cache, and until the copy was on stable '
         'storage. Seconds, rates and processor time in the table are '
         'medians; processor time is that of this node alone.' % (
-            image['id'], download_checks.size(image['size'] or 0),
+            image['id'], check_item.size(image['size'] or 0),
             image['disk_format'],
             max(summary['runs'] for summary in report['summary'])))
     return _PAGE.format(
@@ -99,9 +99,9 @@ def _table(summaries: ty.Sequence[dict[str, ty.Any]]) -> str:
             'On disk', 'Verified by')
     rows = [(NAMES[summary['method']], '%.2f' % summary['seconds'],
              '%.2f' % summary['fastest'], '%.2f' % summary['slowest'],
-             download_checks.size(summary['rate']) + '/s',
+             check_item.size(summary['rate']) + '/s',
              '%.2f' % summary['cpu_seconds'],
-             download_checks.size(summary['allocated']),
+             check_item.size(summary['allocated']),
              summary['verified']) for summary in summaries]
     return '<table>\n<tr>%s</tr>\n%s\n</table>' % (
         ''.join('<th>%s</th>' % html.escape(cell) for cell in head),

@@ -18,13 +18,17 @@ than judging by itself, so that the answer is the one a boot would get. A
 problem does not end it: whoever sets up a node wants to see all of them.
 """
 
-import dataclasses
 import os
-import re
-import socket
 import typing as ty
 
 import nova.conf
+from nova.image.check_item import Item
+from nova.image.check_item import NOT_APPLICABLE
+from nova.image.check_item import OK
+from nova.image.check_item import PROBLEM
+from nova.image.check_item import size
+from nova.image.check_item import WARNING
+from nova.image import cluster_checks
 from nova.image import direct_download
 from nova.image import location_policy
 from nova.image import locations
@@ -33,43 +37,11 @@ from nova.storage import rbd_transfer
 
 CONF = nova.conf.CONF
 
-OK = 'ok'
-PROBLEM = 'problem'
-WARNING = 'warning'
-NOT_APPLICABLE = 'not applicable'
-
 # How many images are looked at to find one in RBD if none is named.
 NEWEST = 10
 
 # Bytes of the image that are read to see how fast that is.
 SAMPLE = 64 << 20
-
-# Longest wait for one monitor, in seconds, and how many are tried. These look
-# for the cause after the cluster could not be reached.
-MONITOR_TIMEOUT = 1.0
-MONITORS = 6
-
-# Where librados looks for its configuration, see "man ceph-conf".
-CEPH_CONFS = ('/etc/ceph/ceph.conf', '~/.ceph/ceph.conf')
-
-# Other pools that are named in one line.
-NAMED_POOLS = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One thing that was looked at.
-
-    :ivar topic: what, in a few words
-    :ivar state: OK, PROBLEM, WARNING or NOT_APPLICABLE
-    :ivar found: the evidence
-    :ivar cure: what to do about a problem or a warning
-    """
-
-    topic: str
-    state: str
-    found: str
-    cure: str = ''
 
 
 def over_rbd(items: ty.Iterable[Item]) -> bool:
@@ -86,7 +58,7 @@ def run(image: str | None = None) -> ty.Iterator[Item]:
     yield _user()
     yield from _gates()
     cluster = rbd_transfer.Cluster.of_glance()
-    facts, items = _survey(cluster)
+    facts, items = cluster_checks.survey(cluster)
     yield from items
     glance = _Glance(image)
     yield from glance.items()
@@ -102,15 +74,6 @@ def run(image: str | None = None) -> ty.Iterator[Item]:
     sample = _take_sample(location, facts, cluster)
     yield _disk_space(glance.image, sample)
     yield _judge_sample(glance.image, location, sample, facts)
-
-
-def size(count: float) -> str:
-    """Write a number of bytes for people."""
-    for unit in ('bytes', 'KiB', 'MiB', 'GiB', 'TiB'):
-        if count < 1024 or unit == 'TiB':
-            break
-        count /= 1024
-    return ('%d %s' if unit == 'bytes' else '%.1f %s') % (count, unit)
 
 
 def _user() -> Item:
@@ -168,238 +131,6 @@ def _gates() -> ty.Iterator[Item]:
         yield Item('fallback', WARNING, '[glance]/rbd_download_fallback is '
                    'False: a boot fails if its image cannot be read from RBD',
                    'set it to True unless that is meant')
-
-
-# The cluster
-
-def _survey(cluster: rbd_transfer.Cluster
-            ) -> tuple[dict[str, ty.Any], list[Item]]:
-    """Ask the cluster, and sort what is known in the end into items.
-
-    :returns: the facts, with an fsid only if the cluster answered
-    """
-    pools = sorted(location_policy.allowed_pools())
-    failure = None
-    try:
-        facts = rbd_transfer.survey(cluster, pools)
-    except rbd_transfer.TransferError as exc:
-        failure, facts = exc, dict(exc.facts)
-    items = [_bindings(facts, failure), _ceph_conf(cluster)]
-    if facts.get('client') is None:
-        why = ('the Ceph bindings are missing' if failure is not None and
-               failure.code == 'bindings' else 'the export engine failed')
-        items += [Item(topic, NOT_APPLICABLE, why) for topic in
-                  ('keyring', 'cluster', 'pools', 'other pools')]
-        return facts, items
-    items.append(_keyring(facts))
-    usable = all(item.state != PROBLEM for item in items)
-    items.append(_connection(facts, failure, usable))
-    if 'pools' not in facts:
-        items += [Item(topic, NOT_APPLICABLE, 'the cluster cannot be asked')
-                  for topic in ('pools', 'other pools')]
-        return facts, items
-    items.append(_pools(facts, pools))
-    items.append(_other_pools(facts, pools))
-    return facts, items
-
-
-def _bindings(facts: dict[str, ty.Any],
-              failure: rbd_transfer.TransferError | None) -> Item:
-    topic = 'Ceph bindings'
-    if facts.get('librbd'):
-        return Item(topic, OK, '%s (Python %s) has them, librbd %s'
-                    % (facts['python'], facts['python_version'],
-                       facts['librbd']))
-    if failure is not None and failure.code == 'bindings':
-        return Item(topic, PROBLEM, str(failure).partition(';')[0],
-                    'install the packages python3-rados and python3-rbd')
-    return Item(topic, PROBLEM, 'the export engine does not run: %s'
-                % (failure or 'it said nothing'),
-                'install Nova on this node again')
-
-
-def _ceph_conf(cluster: rbd_transfer.Cluster) -> Item:
-    topic = 'ceph.conf'
-    paths = [cluster.conf] if cluster.conf else [
-        os.environ.get('CEPH_CONF') or '',
-        *map(os.path.expanduser, CEPH_CONFS)]
-    for path in filter(None, paths):
-        if os.access(path, os.R_OK):
-            return Item(topic, OK, '%s can be read' % path)
-        if os.path.exists(path):
-            return Item(topic, PROBLEM, '%s cannot be read by %s'
-                        % (path, service_view.user_name(os.geteuid())),
-                        '"chmod a+r %s" (it holds no secret)' % path)
-    return Item(topic, PROBLEM, 'there is no %s'
-                % ' and no '.join(filter(None, paths)),
-                'write the output of "ceph config generate-minimal-conf" '
-                'there, or name another file with [glance]/rbd_ceph_conf')
-
-
-def _keyring(facts: dict[str, ty.Any]) -> Item:
-    topic, client = 'keyring', facts['client']
-    keyrings = facts.get('keyrings', [])
-    for keyring in keyrings:
-        if keyring['state'] == 'ok':
-            return Item(topic, OK, '%s has an entry for %s'
-                        % (keyring['path'], client))
-    states = {'missing': 'is missing', 'unreadable': 'cannot be read',
-              'no entry': 'has no entry for %s' % client}
-    for state in ('unreadable', 'no entry', 'missing'):
-        for keyring in keyrings:
-            if keyring['state'] != state:
-                continue
-            path = keyring['path']
-            cure = ('make it readable for the user of nova-compute, as by '
-                    '"chown %s %s"'
-                    % (service_view.user_name(os.geteuid()), path)
-                    if state == 'unreadable' else
-                    'store the output of "ceph auth get %s" in %s, readable '
-                    'for the user of nova-compute alone, or correct '
-                    '[glance]/rbd_user' % (client, path))
-            return Item(topic, PROBLEM, '%s %s' % (path, states[state]), cure)
-    return Item(topic, NOT_APPLICABLE, 'without a ceph.conf nobody knows '
-                'where it is')
-
-
-def _connection(facts: dict[str, ty.Any],
-                failure: rbd_transfer.TransferError | None,
-                usable: bool) -> Item:
-    topic, client = 'cluster', facts['client']
-    if facts.get('fsid'):
-        return Item(topic, OK, '%s is connected to cluster %s%s'
-                    % (client, facts['fsid'], ', %s' % facts['release']
-                       if facts.get('release') else ''))
-    if not usable:
-        return Item(topic, NOT_APPLICABLE,
-                    'it is not reached without what is missing above')
-    if failure is None:
-        return Item(topic, PROBLEM, 'it gave no fsid', 'look at its health')
-    found = str(failure).partition(';')[0]
-    if failure.code == 'permission':
-        keyrings = [keyring['path'] for keyring in facts.get('keyrings', [])
-                    if keyring['state'] == 'ok']
-        return Item(topic, PROBLEM, '%s: its key is wrong, or has no '
-                    'capability on the monitors' % found,
-                    'store the output of "ceph auth get %s" in %s; its caps '
-                    'must be %s' % (client, ' or '.join(keyrings) or
-                                    'its keyring', _caps(['images'])))
-    if failure.unreachable:
-        return Item(topic, PROBLEM, found + _monitors(facts),
-                    'see whether these are the monitors ("ceph mon dump"), '
-                    'whether they run, and whether a firewall is between')
-    return Item(topic, PROBLEM, found,
-                direct_download.CURES.get(failure.code, 'correct ceph.conf'))
-
-
-def _caps(pools: ty.Iterable[str]) -> str:
-    return "mon 'allow r' osd '%s'" % ', '.join(
-        'profile rbd-read-only pool=%s' % pool for pool in pools)
-
-
-def _monitors(facts: dict[str, ty.Any]) -> str:
-    """Say how each monitor takes a connection."""
-    tried = []
-    for host, port in _addresses(facts.get('mon_host', ''))[:MONITORS]:
-        try:
-            socket.create_connection((host, port), MONITOR_TIMEOUT).close()
-            answer = 'accepts connections'
-        except TimeoutError:
-            answer = 'does not answer'
-        except OSError as exc:
-            answer = os.strerror(exc.errno) if exc.errno else str(exc)
-        tried.append('%s port %d: %s' % (host, port, answer.lower()))
-    return ' (%s)' % '; '.join(tried) if tried else (
-        ' (ceph.conf has no mon_host)')
-
-
-def _addresses(mon_host: str) -> list[tuple[str, int]]:
-    """Take mon_host apart, in which ports are optional."""
-    found = []
-    for part in re.split(r'[\s,;]+', re.sub(r'\bv[12]:', '', mon_host)):
-        part = part.strip()
-        # Brackets are around an IPv6 address, or a list of addresses.
-        match = (re.match(r'\[*(\[[0-9a-fA-F:]+\])(?::(\d+))?', part) or
-                 re.match(r'\[*([^\[\]:/]+)(?::(\d+))?', part))
-        if match is None:
-            continue
-        host = match[1].strip('[]')
-        for port in [match[2]] if match[2] else ['3300', '6789']:
-            if (host, int(port)) not in found:
-                found.append((host, int(port)))
-    return found
-
-
-def _pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
-    """The pools that Nova would read images from."""
-    topic, client = 'pools', facts['client']
-    readable = [entry['pool'] for entry in facts['pools']
-                if entry['read'] == 'yes']
-    if not wanted:
-        if not readable:
-            return Item(topic, PROBLEM, '%s can read no pool' % client,
-                        '"ceph auth caps %s %s"' % (client,
-                                                    _caps(['images'])))
-        return Item(topic, WARNING, '[glance]/rbd_pool is empty: any pool '
-                    'that %s can read is allowed (%s)'
-                    % (client, _some(readable)),
-                    'set [glance]/rbd_pool to the pool of the images')
-    rights = {entry['pool']: entry['read'] for entry in facts['pools']}
-    missing = [pool for pool in wanted if rights.get(pool) == 'missing']
-    if missing:
-        others = [pool for pool, right in rights.items()
-                  if right == 'yes' and pool not in wanted]
-        return Item(topic, PROBLEM, 'the cluster has no pool %s of '
-                    '[glance]/rbd_pool' % ', '.join(missing),
-                    'set [glance]/rbd_pool to the rbd_store_pool of Glance'
-                    + (' (%s can read %s)' % (client, _some(others))
-                       if others else ''))
-    refused = [pool for pool in wanted if rights.get(pool) == 'no']
-    if refused:
-        return Item(topic, PROBLEM, '%s may not read pool %s of '
-                    '[glance]/rbd_pool' % (client, ', '.join(refused)),
-                    '"ceph auth caps %s %s"' % (client, _caps(wanted)))
-    for pool in wanted:
-        if rights.get(pool) == 'timeout':
-            return Item(topic, PROBLEM, 'the OSDs of pool %s do not answer '
-                        'within %d s' % (pool, rbd_transfer.SURVEY_TIMEOUT),
-                        'see "ceph health detail", and whether this node '
-                        'reaches the OSDs')
-        if rights.get(pool) != 'yes':
-            return Item(topic, PROBLEM, 'pool %s cannot be read: %s'
-                        % (pool, rights.get(pool)),
-                        'see "ceph health detail"')
-    return Item(topic, OK, '%s can read %s' % (client, ', '.join(wanted)))
-
-
-def _other_pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
-    """What the key can do beyond what it is for."""
-    topic, client = 'other pools', facts['client']
-    pools = facts['pools']
-    writable = [entry['pool'] for entry in pools if entry['write'] == 'yes']
-    others = [entry['pool'] for entry in pools if entry['read'] == 'yes' and
-              wanted and entry['pool'] not in wanted]
-    complaints = []
-    if writable:
-        complaints.append('can write to %s' % _some(writable))
-    if others:
-        complaints.append('can read %s' % _some(others))
-    if complaints:
-        return Item(topic, WARNING, '%s %s; whoever takes over this node can '
-                    'too' % (client, ' and '.join(complaints)),
-                    'use a key of its own for direct downloads, with %s'
-                    % _caps(wanted or ['images']))
-    looked = '%d pools looked at' % len(pools)
-    if not facts.get('all_pools'):
-        looked += ', not all'
-    return Item(topic, OK, '%s can write to none%s (%s)'
-                % (client, ' and read no other' if wanted else '', looked))
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - NAMED_POOLS
-    return ', '.join(names[:NAMED_POOLS]) + (
-        ' and %d more' % more if more > 0 else '')
 
 
 # Glance
@@ -672,8 +403,8 @@ def _judge_sample(image: dict[str, ty.Any],
         cure = direct_download.CURES.get(sample['code'],
                                          'see "ceph health detail"')
         if sample['code'] == 'permission':
-            cure = '"ceph auth caps %s %s"' % (facts['client'],
-                                               _caps([location.pool]))
+            cure = '"ceph auth caps %s %s"' % (
+                facts['client'], cluster_checks.caps([location.pool]))
         return Item(topic, PROBLEM, sample['message'].partition(';')[0], cure)
     if image.get('size') and image['size'] != sample['size']:
         return Item(topic, PROBLEM, 'it has %d bytes in RBD and %d in Glance'

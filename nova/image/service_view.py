@@ -19,7 +19,6 @@ import dataclasses
 import os
 import pwd
 import typing as ty
-import uuid
 
 import glanceclient.exc
 from keystoneauth1 import exceptions as ks_exc
@@ -91,8 +90,7 @@ def context() -> nova_context.RequestContext:
             'user_domain_name and project_domain_name there, for a user with '
             'the roles service and admin')
     return nova_context.RequestContext(
-        user_auth_plugin=auth, is_admin=True, overwrite=False,
-        request_id='req-%s' % uuid.uuid4())
+        user_auth_plugin=auth, is_admin=True, overwrite=False)
 
 
 def identity(ctx: nova_context.RequestContext) -> Identity:

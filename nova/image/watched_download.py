@@ -111,6 +111,8 @@ class Watch(logging.Handler):
         log = logging.getLogger(direct_download.__name__)
         log.removeHandler(self)
         log.setLevel(self._level)
+        # Under eventlet its lock has open files.
+        self.close()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take the line of the log that tells of success."""

@@ -17,14 +17,14 @@ For whoever sets up a node, by way of ``nova-image-download check``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterable
 import errno
 import platform
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from collections.abc import Iterable
 
 from . import cluster
 from .errors import ExportError

@@ -83,6 +83,12 @@ class CommandTestCase(base.DirectDownloadTestCase):
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             stdin=subprocess.DEVNULL, **kwargs)
 
+    @staticmethod
+    def lines(err):
+        """Lines of stderr, without what every Nova says under eventlet."""
+        return [line for line in err.splitlines()
+                if not line.startswith('Eventlet based concurrency')]
+
     def check(self, *words):
         """Give the command "check".
 

@@ -122,7 +122,7 @@ class GoodTestCase(CheckTestCase):
         self.assertEqual(0, process.returncode, out + err)
         self.assertEqual('A boot on this node reads this image from RBD.',
                          out.splitlines()[-1])
-        self.assertEqual('', err)
+        self.assertEqual([], self.lines(err))
         self.assertTellsNoSecret(out)
 
     def test_image_by_name(self):

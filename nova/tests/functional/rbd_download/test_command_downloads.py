@@ -98,7 +98,7 @@ class FetchTestCase(DownloadTestCase):
         out, err = process.communicate(timeout=120)
         self.assertEqual(0, process.returncode, err)
         self.assertIn('over HTTP', out)
-        (line,) = err.splitlines()
+        (line,) = self.lines(err)
         self.assertRegex(line, '^WARNING: Downloading image %s over HTTP'
                          % self.image_id)
         self.assertFetched()

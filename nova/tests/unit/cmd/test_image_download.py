@@ -12,7 +12,6 @@
 
 import contextlib
 import io
-import json
 import logging
 import os
 import signal
@@ -20,10 +19,12 @@ from unittest import mock
 
 import fixtures
 from oslo_config import cfg
+from oslo_serialization import jsonutils
 
 from nova.cmd import image_download
 import nova.conf
 from nova import exception
+from nova.image import check_item
 from nova.image import download_checks
 from nova.image import service_view
 from nova.image import watched_download
@@ -32,9 +33,9 @@ from nova.tests.unit.image import test_download_bench
 
 CONF = nova.conf.CONF
 
-ITEMS = [download_checks.Item('switch', 'ok', 'it is on'),
-         download_checks.Item('key', 'warning', 'it is big', 'use another')]
-PROBLEM = download_checks.Item('disk', 'problem', 'it is full', 'free some')
+ITEMS = [check_item.Item('switch', 'ok', 'it is on'),
+         check_item.Item('key', 'warning', 'it is big', 'use another')]
+PROBLEM = check_item.Item('disk', 'problem', 'it is full', 'free some')
 OUTCOME = test_download_bench.outcome('rbd', 2.0, size=4 << 20,
                                       data_bytes=1 << 20)
 
@@ -108,6 +109,12 @@ class MainTestCase(CommandTestCase):
             self.assertIn(command, out)
             self.assertEqual(0, self._give(command, '--help')[0])
 
+    def test_complete(self):
+        status, out = self._give('complete')
+        self.assertEqual(0, status)
+        self.assertIn('complete -o default', out)
+        self.parse.assert_not_called()
+
     def test_signals(self):
         handlers = {}
         self.signals.side_effect = handlers.__setitem__
@@ -155,7 +162,7 @@ class CheckTestCase(CommandTestCase):
         self.assertEqual(1, status)
         self.assertEqual({'over_rbd': False, 'checks': [
             {'topic': 'disk', 'state': 'problem', 'found': 'it is full',
-             'cure': 'free some'}]}, json.loads(out))
+             'cure': 'free some'}]}, jsonutils.loads(out))
 
     def test_does_not_wait_for_ever(self):
         self._give('check')
@@ -239,7 +246,7 @@ class BenchTestCase(CommandTestCase):
         status, out = self._give('bench', 'x', '--format', 'json', '--html',
                                  path)
         self.assertEqual(0, status)
-        self.assertEqual(4.0, json.loads(out)['speedup'])
+        self.assertEqual(4.0, jsonutils.loads(out)['speedup'])
         with open(path) as f:
             self.assertIn('id-of-x', f.read())
 

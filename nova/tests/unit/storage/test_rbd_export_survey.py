@@ -20,10 +20,10 @@ from unittest import mock
 
 import fixtures
 
-from nova.storage import rbd_transfer
 from nova.storage.rbd_export import cli
 from nova.storage.rbd_export import errors
 from nova.storage.rbd_export import survey
+from nova.storage import rbd_transfer
 from nova import test
 from nova.tests.unit.storage import test_rbd_transfer
 

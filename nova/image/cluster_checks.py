@@ -1,0 +1,269 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Whether this node reaches the cluster, and what it may do there."""
+
+import os
+import re
+import socket
+import typing as ty
+
+from nova.image.check_item import Item
+from nova.image.check_item import NOT_APPLICABLE
+from nova.image.check_item import OK
+from nova.image.check_item import PROBLEM
+from nova.image.check_item import WARNING
+from nova.image import direct_download
+from nova.image import location_policy
+from nova.image import service_view
+from nova.storage import rbd_transfer
+
+# Longest wait for one monitor, in seconds, and how many are tried. These look
+# for the cause after the cluster could not be reached.
+MONITOR_TIMEOUT = 1.0
+MONITORS = 6
+
+# Where librados looks for its configuration, see "man ceph-conf".
+CEPH_CONFS = ('/etc/ceph/ceph.conf', '~/.ceph/ceph.conf')
+
+# Other pools that are named in one line.
+NAMED_POOLS = 5
+
+
+def survey(cluster: rbd_transfer.Cluster
+            ) -> tuple[dict[str, ty.Any], list[Item]]:
+    """Ask the cluster, and sort what is known in the end into items.
+
+    :returns: the facts, with an fsid only if the cluster answered
+    """
+    pools = sorted(location_policy.allowed_pools())
+    failure = None
+    try:
+        facts = rbd_transfer.survey(cluster, pools)
+    except rbd_transfer.TransferError as exc:
+        failure, facts = exc, dict(exc.facts)
+    items = [_bindings(facts, failure), _ceph_conf(cluster)]
+    if facts.get('client') is None:
+        why = ('the Ceph bindings are missing' if failure is not None and
+               failure.code == 'bindings' else 'the export engine failed')
+        items += [Item(topic, NOT_APPLICABLE, why) for topic in
+                  ('keyring', 'cluster', 'pools', 'other pools')]
+        return facts, items
+    items.append(_keyring(facts))
+    usable = all(item.state != PROBLEM for item in items)
+    items.append(_connection(facts, failure, usable))
+    if 'pools' not in facts:
+        items += [Item(topic, NOT_APPLICABLE, 'the cluster cannot be asked')
+                  for topic in ('pools', 'other pools')]
+        return facts, items
+    items.append(_pools(facts, pools))
+    items.append(_other_pools(facts, pools))
+    return facts, items
+
+
+def _bindings(facts: dict[str, ty.Any],
+              failure: rbd_transfer.TransferError | None) -> Item:
+    topic = 'Ceph bindings'
+    if facts.get('librbd'):
+        return Item(topic, OK, '%s (Python %s) has them, librbd %s'
+                    % (facts['python'], facts['python_version'],
+                       facts['librbd']))
+    if failure is not None and failure.code == 'bindings':
+        return Item(topic, PROBLEM, str(failure).partition(';')[0],
+                    'install the packages python3-rados and python3-rbd')
+    return Item(topic, PROBLEM, 'the export engine does not run: %s'
+                % (failure or 'it said nothing'),
+                'install Nova on this node again')
+
+
+def _ceph_conf(cluster: rbd_transfer.Cluster) -> Item:
+    topic = 'ceph.conf'
+    paths = [cluster.conf] if cluster.conf else [
+        os.environ.get('CEPH_CONF') or '',
+        *map(os.path.expanduser, CEPH_CONFS)]
+    for path in filter(None, paths):
+        if os.access(path, os.R_OK):
+            return Item(topic, OK, '%s can be read' % path)
+        if os.path.exists(path):
+            return Item(topic, PROBLEM, '%s cannot be read by %s'
+                        % (path, service_view.user_name(os.geteuid())),
+                        '"chmod a+r %s" (it holds no secret)' % path)
+    return Item(topic, PROBLEM, 'there is no %s'
+                % ' and no '.join(filter(None, paths)),
+                'write the output of "ceph config generate-minimal-conf" '
+                'there, or name another file with [glance]/rbd_ceph_conf')
+
+
+def _keyring(facts: dict[str, ty.Any]) -> Item:
+    topic, client = 'keyring', facts['client']
+    keyrings = facts.get('keyrings', [])
+    for keyring in keyrings:
+        if keyring['state'] == 'ok':
+            return Item(topic, OK, '%s has an entry for %s'
+                        % (keyring['path'], client))
+    states = {'missing': 'is missing', 'unreadable': 'cannot be read',
+              'no entry': 'has no entry for %s' % client}
+    for state in ('unreadable', 'no entry', 'missing'):
+        for keyring in keyrings:
+            if keyring['state'] != state:
+                continue
+            path = keyring['path']
+            cure = ('make it readable for the user of nova-compute, as by '
+                    '"chown %s %s"'
+                    % (service_view.user_name(os.geteuid()), path)
+                    if state == 'unreadable' else
+                    'store the output of "ceph auth get %s" in %s, readable '
+                    'for the user of nova-compute alone, or correct '
+                    '[glance]/rbd_user' % (client, path))
+            return Item(topic, PROBLEM, '%s %s' % (path, states[state]), cure)
+    return Item(topic, NOT_APPLICABLE, 'without a ceph.conf nobody knows '
+                'where it is')
+
+
+def _connection(facts: dict[str, ty.Any],
+                failure: rbd_transfer.TransferError | None,
+                usable: bool) -> Item:
+    topic, client = 'cluster', facts['client']
+    if facts.get('fsid'):
+        return Item(topic, OK, '%s is connected to cluster %s%s'
+                    % (client, facts['fsid'], ', %s' % facts['release']
+                       if facts.get('release') else ''))
+    if not usable:
+        return Item(topic, NOT_APPLICABLE,
+                    'it is not reached without what is missing above')
+    if failure is None:
+        return Item(topic, PROBLEM, 'it gave no fsid', 'look at its health')
+    found = str(failure).partition(';')[0]
+    if failure.code == 'permission':
+        keyrings = [keyring['path'] for keyring in facts.get('keyrings', [])
+                    if keyring['state'] == 'ok']
+        return Item(topic, PROBLEM, '%s: its key is wrong, or has no '
+                    'capability on the monitors' % found,
+                    'store the output of "ceph auth get %s" in %s; its caps '
+                    'must be %s' % (client, ' or '.join(keyrings) or
+                                    'its keyring', caps(['images'])))
+    if failure.unreachable:
+        return Item(topic, PROBLEM, found + _monitors(facts),
+                    'see whether these are the monitors ("ceph mon dump"), '
+                    'whether they run, and whether a firewall is between')
+    return Item(topic, PROBLEM, found,
+                direct_download.CURES.get(failure.code, 'correct ceph.conf'))
+
+
+def caps(pools: ty.Iterable[str]) -> str:
+    return "mon 'allow r' osd '%s'" % ', '.join(
+        'profile rbd-read-only pool=%s' % pool for pool in pools)
+
+
+def _monitors(facts: dict[str, ty.Any]) -> str:
+    """Say how each monitor takes a connection."""
+    tried = []
+    for host, port in _addresses(facts.get('mon_host', ''))[:MONITORS]:
+        try:
+            socket.create_connection((host, port), MONITOR_TIMEOUT).close()
+            answer = 'accepts connections'
+        except TimeoutError:
+            answer = 'does not answer'
+        except OSError as exc:
+            answer = os.strerror(exc.errno) if exc.errno else str(exc)
+        tried.append('%s port %d: %s' % (host, port, answer.lower()))
+    return ' (%s)' % '; '.join(tried) if tried else (
+        ' (ceph.conf has no mon_host)')
+
+
+def _addresses(mon_host: str) -> list[tuple[str, int]]:
+    """Take mon_host apart, in which ports are optional."""
+    found = []
+    for part in re.split(r'[\s,;]+', re.sub(r'\bv[12]:', '', mon_host)):
+        part = part.strip()
+        # Brackets are around an IPv6 address, or a list of addresses.
+        match = (re.match(r'\[*(\[[0-9a-fA-F:]+\])(?::(\d+))?', part) or
+                 re.match(r'\[*([^\[\]:/]+)(?::(\d+))?', part))
+        if match is None:
+            continue
+        host = match[1].strip('[]')
+        for port in [match[2]] if match[2] else ['3300', '6789']:
+            if (host, int(port)) not in found:
+                found.append((host, int(port)))
+    return found
+
+
+def _pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
+    """The pools that Nova would read images from."""
+    topic, client = 'pools', facts['client']
+    readable = [entry['pool'] for entry in facts['pools']
+                if entry['read'] == 'yes']
+    if not wanted:
+        if not readable:
+            return Item(topic, PROBLEM, '%s can read no pool' % client,
+                        '"ceph auth caps %s %s"' % (client,
+                                                    caps(['images'])))
+        return Item(topic, WARNING, '[glance]/rbd_pool is empty: any pool '
+                    'that %s can read is allowed (%s)'
+                    % (client, _some(readable)),
+                    'set [glance]/rbd_pool to the pool of the images')
+    rights = {entry['pool']: entry['read'] for entry in facts['pools']}
+    missing = [pool for pool in wanted if rights.get(pool) == 'missing']
+    if missing:
+        others = [pool for pool, right in rights.items()
+                  if right == 'yes' and pool not in wanted]
+        return Item(topic, PROBLEM, 'the cluster has no pool %s of '
+                    '[glance]/rbd_pool' % ', '.join(missing),
+                    'set [glance]/rbd_pool to the rbd_store_pool of Glance'
+                    + (' (%s can read %s)' % (client, _some(others))
+                       if others else ''))
+    refused = [pool for pool in wanted if rights.get(pool) == 'no']
+    if refused:
+        return Item(topic, PROBLEM, '%s may not read pool %s of '
+                    '[glance]/rbd_pool' % (client, ', '.join(refused)),
+                    '"ceph auth caps %s %s"' % (client, caps(wanted)))
+    for pool in wanted:
+        if rights.get(pool) == 'timeout':
+            return Item(topic, PROBLEM, 'the OSDs of pool %s do not answer '
+                        'within %d s' % (pool, rbd_transfer.SURVEY_TIMEOUT),
+                        'see "ceph health detail", and whether this node '
+                        'reaches the OSDs')
+        if rights.get(pool) != 'yes':
+            return Item(topic, PROBLEM, 'pool %s cannot be read: %s'
+                        % (pool, rights.get(pool)),
+                        'see "ceph health detail"')
+    return Item(topic, OK, '%s can read %s' % (client, ', '.join(wanted)))
+
+
+def _other_pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
+    """What the key can do beyond what it is for."""
+    topic, client = 'other pools', facts['client']
+    pools = facts['pools']
+    writable = [entry['pool'] for entry in pools if entry['write'] == 'yes']
+    others = [entry['pool'] for entry in pools if entry['read'] == 'yes' and
+              wanted and entry['pool'] not in wanted]
+    complaints = []
+    if writable:
+        complaints.append('can write to %s' % _some(writable))
+    if others:
+        complaints.append('can read %s' % _some(others))
+    if complaints:
+        return Item(topic, WARNING, '%s %s; whoever takes over this node can '
+                    'too' % (client, ' and '.join(complaints)),
+                    'use a key of its own for direct downloads, with %s'
+                    % caps(wanted or ['images']))
+    looked = '%d pools looked at' % len(pools)
+    if not facts.get('all_pools'):
+        looked += ', not all'
+    return Item(topic, OK, '%s can write to none%s (%s)'
+                % (client, ' and read no other' if wanted else '', looked))
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMED_POOLS
+    return ', '.join(names[:NAMED_POOLS]) + (
+        ' and %d more' % more if more > 0 else '')

@@ -1,0 +1,68 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import subprocess
+
+from nova.cmd import image_download
+from nova.cmd import image_download_completion
+from nova import test
+
+# Does what bash does when the tabulator key is pressed.
+PRESS = """
+COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
+_nova_image_download
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+class CompletionTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.script = image_download_completion.script(
+            image_download._parser())
+
+    def _complete(self, *words):
+        done = subprocess.run(
+            ['bash', '-euc', self.script.replace('\ncomplete ', '\n: ')
+             + PRESS, 'bash', 'nova-image-download', *words],
+            capture_output=True, text=True)
+        self.assertEqual('', done.stderr)
+        return set(done.stdout.split())
+
+    def test_commands(self):
+        found = self._complete('')
+        self.assertLessEqual({'check', 'fetch', 'precache', 'bench',
+                              '--config-file', '--help'}, found)
+        self.assertEqual({'check'}, self._complete('ch'))
+
+    def test_options_of_a_command(self):
+        self.assertEqual({'--runs'}, self._complete('bench', '--r'))
+        self.assertNotIn('--runs', self._complete('check', '--'))
+        self.assertIn('--debug', self._complete('fetch', 'x', '--'))
+
+    def test_values(self):
+        self.assertEqual({'auto', 'rbd', 'http'},
+                         self._complete('fetch', '--method', ''))
+        self.assertEqual({'json'}, self._complete(
+            '--config-file', '/etc/hostname', 'bench', '--format', 'j'))
+
+    def test_files(self):
+        self.assertEqual({'/etc/passwd'}, self._complete(
+            '--config-file', '/etc/passw') - {'/etc/passwd-'})
+
+    def test_images_are_not_known(self):
+        self.assertEqual(set(), self._complete('check', ''))
+
+    def test_registration(self):
+        self.assertIn('complete -o default -F _nova_image_download '
+                      'nova-image-download\n', self.script)

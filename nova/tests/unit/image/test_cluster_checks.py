@@ -1,0 +1,174 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from unittest import mock
+
+from nova.image import check_item
+from nova.image import cluster_checks
+from nova.storage import rbd_transfer
+from nova import test
+
+FSID = '5a1f4ed5-3b2d-4c5e-9a4c-0c6a1c5f7d10'
+
+FACTS = {
+    'python': '/usr/bin/python3', 'python_version': '3.11.2',
+    'client': 'client.nova', 'librbd': '1.16.0', 'fsid': FSID,
+    'release': 'ceph version 16.2.15', 'mon_host': '127.0.0.1:6789',
+    'keyrings': [{'path': '/etc/ceph/k', 'state': 'ok'}],
+    'pools': [{'pool': 'images', 'read': 'yes', 'write': 'no'}],
+    'all_pools': True,
+}
+
+
+def facts(**changes):
+    return {**FACTS, **changes}
+
+
+def pool(name, read='yes', write='no'):
+    return {'pool': name, 'read': read, 'write': write}
+
+
+class AddressesTestCase(test.NoDBTestCase):
+
+    def _test(self, mon_host, expected):
+        self.assertEqual(expected, cluster_checks._addresses(mon_host))
+
+    def test_none(self):
+        self._test('', [])
+
+    def test_hosts_without_ports(self):
+        self._test('mon1, mon2', [('mon1', 3300), ('mon1', 6789),
+                                  ('mon2', 3300), ('mon2', 6789)])
+
+    def test_both_protocols(self):
+        self._test('[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0] '
+                   '[v2:10.0.0.2:3300/0,v1:10.0.0.2:6789/0]',
+                   [('10.0.0.1', 3300), ('10.0.0.1', 6789),
+                    ('10.0.0.2', 3300), ('10.0.0.2', 6789)])
+
+    def test_ipv6(self):
+        self._test('[v2:[fd00::1]:3300,v1:[fd00::1]:6789]',
+                   [('fd00::1', 3300), ('fd00::1', 6789)])
+
+
+class ClusterTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.flags(rbd_pool='images', group='glance')
+
+    def _survey(self, answer):
+        with mock.patch.object(rbd_transfer, 'survey',
+                               side_effect=[answer]) as survey:
+            result, items = cluster_checks.survey(
+                rbd_transfer.Cluster(conf='/dev/null'))
+        self.assertEqual(['images'], survey.call_args[0][1])
+        return result, {item.topic: item for item in items}
+
+    def _states(self, items):
+        return {topic: item.state for topic, item in items.items()}
+
+    def test_good(self):
+        result, items = self._survey(FACTS)
+        self.assertEqual(FSID, result['fsid'])
+        self.assertEqual({'ok'}, set(self._states(items).values()), items)
+
+    def test_no_bindings(self):
+        _result, items = self._survey(rbd_transfer.TransferError(
+            'bindings', 'no Python has them (tried a, b); install more'))
+        self.assertEqual('no Python has them (tried a, b)',
+                         items['Ceph bindings'].found)
+        self.assertEqual(check_item.PROBLEM,
+                         items['Ceph bindings'].state)
+        for topic in ('keyring', 'cluster', 'pools', 'other pools'):
+            self.assertEqual(check_item.NOT_APPLICABLE,
+                             items[topic].state)
+
+    def test_engine_that_does_not_run(self):
+        _result, items = self._survey(rbd_transfer.TransferError(
+            'unexpected', 'it crashed'))
+        self.assertIn('it crashed', items['Ceph bindings'].found)
+
+    def test_keyrings(self):
+        for states, wanted, found, cure in (
+            (['missing', 'ok'], 'ok', '/k1 has an entry', ''),
+            (['missing', 'missing'], 'problem', '/k0 is missing',
+             'ceph auth get client.nova" in /k0'),
+            (['missing', 'no entry'], 'problem', '/k1 has no entry',
+             'in /k1'),
+            (['no entry', 'unreadable'], 'problem', '/k1 cannot be read',
+             'chown .* /k1'),
+        ):
+            item = cluster_checks._keyring(facts(keyrings=[
+                {'path': '/k%d' % number, 'state': state}
+                for number, state in enumerate(states)]))
+            self.assertEqual(wanted, item.state)
+            self.assertIn(found, item.found)
+            if cure:
+                self.assertRegex(item.cure, cure)
+
+    def test_missing_key_is_named_once(self):
+        known = {key: value for key, value in FACTS.items()
+                 if key not in ('fsid', 'pools')}
+        known['keyrings'] = [{'path': '/k', 'state': 'missing'}]
+        _result, items = self._survey(rbd_transfer.TransferError(
+            'permission', 'there is no key', known))
+        self.assertEqual({'Ceph bindings': 'ok', 'ceph.conf': 'ok',
+                          'keyring': 'problem', 'cluster': 'not applicable',
+                          'pools': 'not applicable',
+                          'other pools': 'not applicable'},
+                         self._states(items))
+
+    def test_monitors_are_tried_one_by_one(self):
+        failure = rbd_transfer.TransferError('connect', 'nobody answers; see')
+        with mock.patch('socket.create_connection', side_effect=[
+                mock.Mock(), TimeoutError(),
+                ConnectionRefusedError(111, 'Connection refused')]):
+            item = cluster_checks._connection(
+                facts(fsid=None, mon_host='a:1,b:2,c:3'), failure, True)
+        self.assertEqual(
+            'nobody answers (a port 1: accepts connections; b port 2: does '
+            'not answer; c port 3: connection refused)', item.found)
+
+    def test_pool_is_missing(self):
+        item = cluster_checks._pools(facts(pools=[
+            pool('imagez', 'missing', 'missing'), pool('images'),
+            pool('hidden', 'no')]), ['imagez'])
+        self.assertIn('no pool imagez', item.found)
+        self.assertIn('client.nova can read images)', item.cure)
+
+    def test_pool_is_refused(self):
+        item = cluster_checks._pools(
+            facts(pools=[pool('a'), pool('b', 'no')]), ['a', 'b'])
+        self.assertIn('may not read pool b', item.found)
+        self.assertIn("osd 'profile rbd-read-only pool=a, profile "
+                      "rbd-read-only pool=b'", item.cure)
+
+    def test_pool_does_not_answer(self):
+        item = cluster_checks._pools(
+            facts(pools=[pool('a', 'timeout', 'timeout')]), ['a'])
+        self.assertEqual('problem', item.state)
+        self.assertIn('ceph health detail', item.cure)
+
+    def test_any_pool(self):
+        item = cluster_checks._pools(FACTS, [])
+        self.assertEqual('warning', item.state)
+        item = cluster_checks._pools(facts(pools=[pool('a', 'no')]), [])
+        self.assertEqual('problem', item.state)
+
+    def test_key_that_can_do_more(self):
+        item = cluster_checks._other_pools(facts(pools=[
+            pool('images', write='yes'), *[
+                pool('p%d' % number) for number in range(7)]]), ['images'])
+        self.assertEqual('warning', item.state)
+        self.assertIn('can write to images and can read p0, p1, p2, p3, p4 '
+                      'and 2 more', item.found)
