@@ -271,6 +271,8 @@ def main(argv: ty.Optional[ty.List[str]] = None) -> int:
         print('nova_patchset: %s' % exc, file=sys.stderr)
         return exc.code
     except BrokenPipeError:
+        # What is still buffered must not be tried again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return IMPOSSIBLE
     except OSError as exc:
         print('nova_patchset: %s (nothing was changed)' % exc,

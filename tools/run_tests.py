@@ -238,6 +238,12 @@ def main(argv: ty.Optional[ty.List[str]] = None) -> int:
     args = parse_arguments(argv)
     # A plain kill must stop the suites just as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell's background job ignores Ctrl-C, and what nohup starts ignores
+    # the hang-up. Tests of interruption must not inherit either; a signal
+    # that has a handler here has its default action in the suites.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
     suites = [Suite(name, args) for name in SUITES if name in args.suites]
     try:
         run_suites(suites)
