@@ -111,34 +111,33 @@ class VerifyFileTest(test.NoDBTestCase):
                           self.path)
         self.assertEqual([], self._open_files())
 
-    def test_other_greenthreads_go_on(self):
-        if utils.concurrency_mode_threading():
-            self.skipTest('There are no greenthreads.')
+    def test_others_go_on(self):
         with open(self.path, 'wb') as image:
             image.truncate(20 * signature.CHUNK)
         ticks = []
+        stop = threading.Event()
 
         def tick():
-            while True:
-                ticks.append(time.monotonic())
+            while not stop.is_set():
+                ticks.append(None)
                 time.sleep(0.01)
 
-        ticker = utils.get_eventlet().spawn(tick)
+        # A greenthread where threads are patched.
+        ticker = threading.Thread(target=tick)
+        ticker.start()
         try:
-            verifier = RecordingVerifier(pause=0.02)
-            signature.verify_file(verifier, self.path)
+            signature.verify_file(RecordingVerifier(pause=0.02), self.path)
         finally:
-            ticker.kill()
-        self.assertNotIn(threading.get_ident(), verifier.threads)
+            stop.set()
+            ticker.join()
         self.assertGreater(len(ticks), 10)
 
-    def test_same_thread_without_eventlet(self):
-        if not utils.concurrency_mode_threading():
-            self.skipTest('This is the other mode.')
+    def test_leaves_its_thread_only_under_eventlet(self):
         self._write(b'image')
         verifier = RecordingVerifier()
         signature.verify_file(verifier, self.path)
-        self.assertEqual({threading.get_ident()}, verifier.threads)
+        self.assertEqual(utils.concurrency_mode_threading(),
+                         verifier.threads == {threading.get_ident()})
 
 
 class CursiveVerifierTest(test.NoDBTestCase):

@@ -79,6 +79,8 @@ class TransferTestCase(test.NoDBTestCase):
         def recording(*args, **kwargs):
             process = popen(*args, **kwargs)
             self.started.append(process.pid)
+            # Where tests run without one themselves, the child shows nothing.
+            self.assertEqual(subprocess.DEVNULL, kwargs['stdin'])
             return process
 
         self.useFixture(fixtures.MonkeyPatch('subprocess.Popen', recording))

@@ -239,9 +239,12 @@ class FetchOnceTest(CacheTestCase):
 
     def test_path_is_written_in_another_way(self):
         for instances in (self.instances + '/', self.instances + '//.'):
-            self.flags(instances_path=instances)
-            path = os.path.join(instances, '_base', NAME)
-            self._fetch()('context', 'image', path)
+            for subdirectory in ('_base', '_base/', './_base'):
+                self.flags(instances_path=instances)
+                self.flags(subdirectory_name=subdirectory,
+                           group='image_cache')
+                path = os.path.join(instances, subdirectory, NAME)
+                self._fetch()('context', 'image', path)
         self.assertEqual(1, len(self.fetches))
 
     def test_many_at_once(self):
@@ -305,7 +308,6 @@ class FetchOnceTest(CacheTestCase):
         self._fetch(staged=True)('context', 'image', self.path)
         self.assertEqual('whole', self._read(self.path))
         self.assertEqual([NAME], os.listdir(self.base))
-
 
     def test_conversion_that_nobody_waits_for_any_more(self):
         path = self._write(self.path + '.converted')
@@ -592,7 +594,7 @@ class ReclaimTest(CacheTestCase):
 
     def test_lock_files(self):
         self._write(self.base, NAME)
-        kept = ['nova-fetch-' + NAME, 'nova-' + NAME, 'nova-' + OTHER,
+        kept = ['nova-fetch-' + NAME, 'nova-' + NAME, 'nova-' + OTHER, OTHER,
                 'nova-storage-registry-lock', 'nova-fetch-x',
                 'fetch-' + OTHER, 'nova-fetch-%s.x' % OTHER]
         for name in kept + ['nova-fetch-' + OTHER]:
