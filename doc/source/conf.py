@@ -44,3 +44,8 @@ html_theme_options = {
 openstackdocs_auto_name = False
 openstackdocs_auto_version = False
 version = release = ''
+
+man_pages = [
+    ('admin/nova-image-download', 'nova-image-download',
+     'see how a compute node gets images, and let it get some', '', 1),
+]

@@ -220,11 +220,11 @@ def _check(args: argparse.Namespace) -> int:
 
 def _check_table(items: list[check_item.Item]) -> str:
     """Write a table for a terminal, else one line for each item."""
-    rows = [(item.topic, item.state, item.found + (
-        '. To mend it: %s' % item.cure if item.cure else ''))
+    rows = [[item.topic, item.state, item.found + (
+        '. To mend it: %s' % item.cure if item.cure else '')]
         for item in items]
     if not sys.stdout.isatty():
-        return '\n'.join('%-15s %-15s %s' % row for row in rows)
+        return '\n'.join('%-15s %-15s %s' % tuple(row) for row in rows)
     table = prettytable.PrettyTable(['Check', 'State', 'Found'])
     table.align = 'l'
     table.max_width['Found'] = max(

@@ -116,9 +116,9 @@ class Watch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take the line of the log that tells of success."""
-        if str(record.msg).startswith(SUCCESS) and isinstance(record.args,
-                                                               dict):
-            self._facts = record.args
+        facts: ty.Any = record.args
+        if str(record.msg).startswith(SUCCESS) and isinstance(facts, dict):
+            self._facts = facts
 
     def _observe(self, event: dict[str, ty.Any]) -> None:
         if event['event'] == 'progress' and event.get('total'):
