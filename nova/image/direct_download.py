@@ -20,6 +20,7 @@ log says why.
 """
 
 import dataclasses
+import hashlib
 import time
 import typing as ty
 
@@ -229,9 +230,11 @@ def _expected_digest(image: dict[str, ty.Any]) -> str | None:
     """Return 'algorithm:hex' of what Glance recorded, None if nothing."""
     if not CONF.glance.rbd_download_verify_hash:
         return None
-    if image.get('os_hash_algo') and image.get('os_hash_value'):
+    if (image.get('os_hash_value') and
+            image.get('os_hash_algo') in hashlib.algorithms_available):
         return '%(os_hash_algo)s:%(os_hash_value)s' % image
-    # Images from before the multihash, Glance 17, have an MD5 only.
+    # Images from before the multihash, Glance 17, have an MD5 only; and
+    # Glance may know algorithms that this Python does not.
     if image.get('checksum'):
         return 'md5:%s' % image['checksum']
     return None

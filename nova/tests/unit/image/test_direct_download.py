@@ -392,6 +392,10 @@ class TransferTest(DownloadTestCase):
             self._asked(os_hash_algo=None, os_hash_value=None))
         self.assertIn('verified by md5', self._told()[-1][1])
 
+    def test_md5_where_the_multihash_is_of_an_unknown_kind(self):
+        self.assertEqual((len(CONTENT), 'md5:' + MD5),
+                         self._asked(os_hash_algo='whirlpool9'))
+
     def test_direct_snapshot(self):
         # Nova and Cinder give neither size nor hash.
         self.assertEqual(
