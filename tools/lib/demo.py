@@ -185,7 +185,7 @@ def upload(bed: rbd_testbed.RbdTestBed, path: str) -> str:
     bar = Bar('Upload it to Glance', os.path.getsize(path))
     with open(path, 'rb') as f:
         image_id = bed.glance.upload(
-            _Watched(f, bar),  # type: ignore[arg-type]
+            _Watched(f, bar),
             name='demo', disk_format=disk_format(path))
     bar.close()
     return image_id

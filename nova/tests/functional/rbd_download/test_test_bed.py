@@ -23,6 +23,7 @@ import rbd
 from nova import test
 from nova.tests.fixtures import daemon
 from nova.tests.fixtures import glance_server
+from nova.tests.fixtures import janitor
 from nova.tests.fixtures import rbd_testbed
 
 MiB = 1 << 20
@@ -31,13 +32,13 @@ MiB = 1 << 20
 _OWNER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from testbed import daemon, rbd_testbed
+from testbed import janitor, rbd_testbed
 bed = rbd_testbed.RbdTestBed()
 bed.setUp()
-print(daemon.janitor().pid, bed.cluster.dir, bed.keystone.dir, bed.glance.dir,
-      *(d.pid for d in (bed.cluster.mon, bed.cluster.osd,
-                        bed.keystone.server.daemon, bed.glance.server.daemon)),
-      flush=True)
+print(janitor.of_this_process().pid, bed.cluster.dir, bed.keystone.dir,
+      bed.glance.dir, *(d.pid for d in (
+          bed.cluster.mon, bed.cluster.osd, bed.keystone.server.daemon,
+          bed.glance.server.daemon)), flush=True)
 sys.stdin.read()
 """
 
@@ -222,26 +223,26 @@ class WholeTestBedTestCase(test.NoDBTestCase):
         self.addCleanup(owner.stdout.close)
         self.addCleanup(owner.stdin.close)
         said = owner.stdout.readline().split()
-        janitor, self.directories = int(said[0]), said[1:4]
-        self.leaders = {int(pid): daemon._start_time(int(pid))
+        pid, self.directories = int(said[0]), said[1:4]
+        self.leaders = {int(pid): janitor.start_time(int(pid))
                         for pid in said[4:]}
         # Monitor, OSD, and a master and a worker for each service.
-        self.assertEqual(6, len(daemon._in_sessions(self.leaders)))
+        self.assertEqual(6, len(janitor.in_sessions(self.leaders)))
         for path in self.directories:
             self.assertTrue(os.path.isdir(path), path)
-        return owner, janitor
+        return owner, pid
 
-    def assertNothingLeft(self, janitor):
-        daemon.wait_for(lambda: not daemon._start_time(janitor),
+    def assertNothingLeft(self, pid):
+        daemon.wait_for(lambda: not janitor.start_time(pid),
                         'the janitor', 20)
-        self.assertEqual(set(), daemon._in_sessions(self.leaders))
+        self.assertEqual(set(), janitor.in_sessions(self.leaders))
         for path in self.directories:
             self.assertFalse(os.path.exists(path), path)
 
     def test_owner_is_killed(self):
-        owner, janitor = self.start()
+        owner, pid = self.start()
         owner.kill()
-        self.assertNothingLeft(janitor)
+        self.assertNothingLeft(pid)
 
     def test_services_are_missing(self):
         with test.mock.patch.dict(os.environ,
