@@ -73,7 +73,7 @@ class Outcome:
         return self.size / max(self.seconds, 1e-6)
 
 
-class Watch(logging.Handler):
+class Watch:
     """Watches what Nova downloads while this context lasts.
 
     :param image: the image, as service_view.show gives it
@@ -83,7 +83,6 @@ class Watch(logging.Handler):
 
     def __init__(self, image: dict[str, ty.Any], path: str,
                  show: ty.Callable[[int, int], object]) -> None:
-        super().__init__(logging.INFO)
         self._image = image
         self._path = path
         self._show = show
@@ -98,7 +97,8 @@ class Watch(logging.Handler):
         log = logging.getLogger(direct_download.__name__)
         self._level = log.level
         log.setLevel(min(logging.INFO, log.getEffectiveLevel()))
-        log.addHandler(self)
+        # A handler would have a lock, which under eventlet is an open file.
+        log.addFilter(self)
         rbd_transfer.observers.append(self._observe)
         self._started = time.monotonic()
         self._thread.start()
@@ -109,16 +109,15 @@ class Watch(logging.Handler):
         self._thread.join()
         rbd_transfer.observers.remove(self._observe)
         log = logging.getLogger(direct_download.__name__)
-        log.removeHandler(self)
+        log.removeFilter(self)
         log.setLevel(self._level)
-        # Under eventlet its lock has open files.
-        self.close()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take the line of the log that tells of success."""
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Look at a line of the log, and let it pass."""
         facts: ty.Any = record.args
         if str(record.msg).startswith(SUCCESS) and isinstance(facts, dict):
             self._facts = facts
+        return True
 
     def _observe(self, event: dict[str, ty.Any]) -> None:
         if event['event'] == 'progress' and event.get('total'):
@@ -169,13 +168,14 @@ def by_way_of(method: str) -> ty.Iterator[None]:
 
     :param method: 'auto' as nova.conf says, 'rbd' or 'http'
     """
-    wanted: dict[str, ty.Any] = {
+    ways: dict[str, dict[str, ty.Any]] = {
         'auto': {},
         'rbd': {'enable_rbd_download': True,
                 'allowed_direct_url_schemes': ['rbd'],
                 'rbd_download_fallback': False},
         'http': {'enable_rbd_download': False},
-    }[method]
+    }
+    wanted = ways[method]
     before = {name: CONF.glance[name] for name in wanted}
     try:
         for name, value in wanted.items():

@@ -69,10 +69,8 @@ class WatchedTestCase(test.NoDBTestCase):
     def assertNoTrace(self, files):
         self.assertEqual(files, os.listdir(self.directory))
         self.assertEqual([], rbd_transfer.observers)
-        self.assertEqual([], [
-            handler for handler in
-            logging.getLogger(direct_download.__name__).handlers
-            if isinstance(handler, watched_download.Watch)])
+        self.assertEqual(
+            [], logging.getLogger(direct_download.__name__).filters)
 
 
 class FetchTestCase(WatchedTestCase):
