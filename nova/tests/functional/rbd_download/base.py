@@ -38,6 +38,7 @@ from nova.storage import circuit_breaker
 from nova.storage import rbd_transfer
 from nova import test
 from nova.tests.fixtures import daemon
+from nova.tests.fixtures import janitor
 from nova.tests.fixtures import rbd_testbed
 from nova import utils
 from nova.virt import images
@@ -360,7 +361,7 @@ class DirectDownloadTestCase(test.NoDBTestCase):
         found = set()
         known = {self.bed.cluster.mon.pid, self.bed.cluster.osd.pid,
                  self.bed.keystone.server.daemon.pid,
-                 self.bed.glance.server.daemon.pid, daemon.janitor().pid}
+                 self.bed.glance.server.daemon.pid, janitor.of_this_process().pid}
         for name in os.listdir('/proc'):
             if not name.isdigit() or int(name) in known:
                 continue
