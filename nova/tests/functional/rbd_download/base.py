@@ -361,7 +361,8 @@ class DirectDownloadTestCase(test.NoDBTestCase):
         found = set()
         known = {self.bed.cluster.mon.pid, self.bed.cluster.osd.pid,
                  self.bed.keystone.server.daemon.pid,
-                 self.bed.glance.server.daemon.pid, janitor.of_this_process().pid}
+                 self.bed.glance.server.daemon.pid,
+                 janitor.of_this_process().pid}
         for name in os.listdir('/proc'):
             if not name.isdigit() or int(name) in known:
                 continue
