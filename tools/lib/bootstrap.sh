@@ -27,8 +27,8 @@ PACKAGES=(
     python3 python3-venv
     ceph-mon ceph-osd ceph-common python3-rados python3-rbd
     qemu-utils
-    # The full set of the tests needs these, too.
-    iproute2 iptables
+    # For the tests alone.
+    git iproute2 iptables
 )
 LOGS=$CHECKOUT/build/logs
 SETUP_LOG=$LOGS/setup.log
