@@ -143,7 +143,8 @@ class OSDTestCase(ClusterFaultTestCase):
 
     def test_slow(self):
         self.check_waited_for(
-            'OSD is slow', 'each request waits for 0.3 s and for all before it',
+            'OSD is slow',
+            'each request waits for 0.3 s and for all before it',
             self.STALL + 1, lambda goes_on: self.bed.cluster.slow_down(0.3))
 
     def test_stutters(self):
