@@ -82,11 +82,12 @@ class _PolicyTests:
         self.assertNotIn('direct_url', shown)
         self.assertNotIn('locations', shown)
 
-    def test_without_service_user(self):
-        self.nova.set('service_user', 'auth_type', None)
+    def test_tokens_of_users_go_alone(self):
+        # Nova adds the service's only if told so. This is another matter.
         self.nova.set('service_user', 'send_service_user_token', False)
-        self.assertHidden('no location', r'\[service_user\]')
-        self.assertEqual(0, self.asked_for_locations())
+        path = self.fetch(self.image_id)
+        self.assertOverRBD(self.image_id, path, self.digest)
+        self.assertEqual(1, self.asked_for_locations())
 
     def test_user_without_roles(self):
         keystone = self.bed.keystone
@@ -118,6 +119,12 @@ class ServiceOrAdminTestCase(_PolicyTests, LocationsTestCase):
 
 class DefaultPolicyTestCase(LocationsTestCase):
     """The policy of the Glance that is installed."""
+
+    def test_without_service_user(self):
+        self.nova.set('service_user', 'auth_type', None)
+        self.nova.set('service_user', 'send_service_user_token', False)
+        self.assertHidden('no location', r'\[service_user\]')
+        self.assertEqual(0, self.asked_for_locations())
 
     def test_over_rbd(self):
         path = self.fetch(self.image_id)
