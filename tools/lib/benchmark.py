@@ -23,12 +23,14 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import platform
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -170,6 +172,22 @@ def digest_of(workload: Workload, seed: int) -> str:
     return hasher.hexdigest()
 
 
+class _File:
+    """A file of bytes that are made while it is read."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = b''
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._rest:
+            self._rest = next(self._blocks, b'')
+        if size < 0:
+            size = len(self._rest)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
 class Cluster:
     """The cluster that is read.
 
@@ -186,6 +204,8 @@ class Cluster:
         self.admin = admin or user
         self.admin_conf = conf
         self.fixture: Any = None
+        self.bed: Any = None
+        self.glance_ids: dict[str, str] = {}
 
     @classmethod
     def of_fixture(cls, fixture: Any) -> 'Cluster':
@@ -224,8 +244,30 @@ class Cluster:
                 with rbd.Image(ioctx, name) as image:
                     image.create_snap('snap')
 
+    def upload(self, name: str, workload: Workload, seed: int) -> None:
+        """Put an image into Glance, as a file that is copied by hand."""
+        def stream() -> Iterator[bytes]:
+            position = 0
+            for offset, data in data_of(workload, seed):
+                while position < offset:
+                    step = min(STEP, offset - position)
+                    yield bytes(step)
+                    position += step
+                yield data
+                position += len(data)
+            while position < workload.size:
+                step = min(STEP, workload.size - position)
+                yield bytes(step)
+                position += step
+
+        self.glance_ids[name] = self.bed.glance.upload(
+            _File(stream()), name=name,
+            disk_format='raw' if workload.fill == 'random' else 'qcow2')
+
     def remove(self, name: str, workload: Workload) -> None:
-        """Remove what create made."""
+        """Remove what create and upload made."""
+        if name in self.glance_ids:
+            self.bed.glance.delete(self.glance_ids.pop(name))
         import rados
         import rbd
         with rados.Rados(rados_id=self.admin,
@@ -338,6 +380,13 @@ def _sha512(bench: Bench, name: str, workload: Workload,
             str(workload.size)]
 
 
+def _nova(bench: Bench, name: str, workload: Workload,
+          path: str) -> list[str]:
+    return [sys.executable, os.path.join(os.path.dirname(__file__), 'demo.py'),
+            '--download', path + '.conf', bench.cluster.glance_ids[name],
+            path]
+
+
 class Method(NamedTuple):
     """A way to copy, or a limit.
 
@@ -345,12 +394,15 @@ class Method(NamedTuple):
     :ivar command: makes its command line
     :ivar program: what it needs
     :ivar file: whether it makes a file
+    :ivar nova: options of Nova in [glance], where it is Nova that copies. Its
+        own start does not count then, as nova-compute is there already.
     """
 
     text: str
     command: Command
     program: str = ''
     file: bool = True
+    nova: dict[str, Any] | None = None
 
 
 METHODS = {
@@ -360,14 +412,12 @@ METHODS = {
     'rbd-export-20': Method('rbd export, 20 concurrent ops', _rbd20, 'rbd'),
     'rbd-export-sync': Method('rbd export, then sync', _rbd_sync, 'rbd'),
     'qemu-img': Method('qemu-img convert -m 16 -W', _qemu, 'qemu-img'),
+    'http': Method('Nova, Glance over HTTP', _nova, nova={
+        'enable_rbd_download': False, 'allowed_direct_url_schemes': []}),
+    'nova-rbd': Method('Nova, over RBD, sha512 verified', _nova, nova={
+        'rbd_download_fallback': False}),
     'reads': Method('limit: librbd reads thrown away', _reads, file=False),
     'sha512': Method('limit: sha512 in memory', _sha512, file=False),
-}
-# Nova's own ways need Glance.
-NOVA_METHODS = {
-    'http': 'Glance over HTTP, by Nova',
-    'nova-rbd': 'Nova with this project',
-    'upstream': "upstream Nova's own rbd download",
 }
 DEFAULT_METHODS = ('engine', 'verified', 'rbd-export', 'reads', 'sha512')
 
@@ -444,6 +494,24 @@ def child_sha512(size: int) -> None:
         size -= step
 
 
+def configure_nova(bench: Bench, method: Method,
+                   path: str) -> dict[str, str]:
+    """Write Nova's configuration for a download to a path.
+
+    :returns: the environment for it
+    """
+    from testbed import rbd_testbed
+    work = path + '.nova'
+    os.mkdir(work)
+    config = bench.cluster.bed.nova_config(work)
+    config['glance'].update(method.nova or {})
+    config['DEFAULT'].update({'log_file': f'{work}/nova.log',
+                              'use_stderr': False, 'force_raw_images': False})
+    rbd_testbed.write_config(path + '.conf', config)
+    return {'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true',
+            'DEMO_CONTEXT': json.dumps(bench.cluster.bed.context().to_dict())}
+
+
 def run_once(bench: Bench, method: str, names: list[str],
              workload: Workload) -> Sample:
     """Copy all images of a workload at the same time, once."""
@@ -453,11 +521,16 @@ def run_once(bench: Bench, method: str, names: list[str],
     commands = [chosen.command(bench, name, workload, path)
                 for name, path in zip(names, paths)]
     tellings = [path + '.told' for path in paths]
+    environments = [
+        configure_nova(bench, chosen, path) if chosen.nova is not None else {}
+        for path in paths]
     with open(os.path.join(bench.output, 'log'), 'w+b') as log:
         processes = [subprocess.Popen(
             ['/usr/bin/python3', '-I', '-S', '-c', STARTER, telling, *command],
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-            for telling, command in zip(tellings, commands)]
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            env=dict(os.environ, **environment))
+            for telling, command, environment in zip(tellings, commands,
+                                                     environments)]
         for process in processes:
             process.wait()
         wall, cpu, rss = 0.0, 0.0, 0
@@ -469,6 +542,10 @@ def run_once(bench: Bench, method: str, names: list[str],
                 log.seek(0)
                 text = log.read()[-500:].decode(errors='replace').strip()
                 raise BenchmarkError(f'{" ".join(command)} failed: {text}')
+            if chosen.nova is not None:
+                with open(telling.replace('.told', '.json')) as f:
+                    inner = json.load(f)
+                told[:2] = inner['seconds'], inner['cpu_seconds']
             wall = max(wall, float(told[0]))
             cpu += float(told[1])
             rss = max(rss, int(told[2]))
@@ -482,8 +559,11 @@ def run_once(bench: Bench, method: str, names: list[str],
 def clean(bench: Bench, names: list[str]) -> None:
     """Remove files, and let the machine come to rest."""
     for name in names:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(bench.output, f'{name}.out'))
+        for path in glob.glob(os.path.join(bench.output, f'{name}.out*')):
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
     os.sync()
 
 
@@ -511,6 +591,8 @@ def measure(bench: Bench, label: str, workload: Workload,
             if 'verified' in methods or check:
                 bench.digests[name] = digest_of(workload, n)
             bench.cluster.create(name, workload, n)
+            if any(METHODS[method].nova is not None for method in methods):
+                bench.cluster.upload(name, workload, n)
         samples: dict[str, list[Sample]] = {method: [] for method in methods}
         bench.cluster.prepare(workload)
         for number in range(runs + 1):
@@ -648,7 +730,8 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def own_cluster(directory: str | None, needed: int) -> Iterator[Cluster]:
+def own_cluster(directory: str | None, needed: int,
+                glance: bool) -> Iterator[Cluster]:
     """A cluster on the loopback interface, as the tests have it.
 
     It is put into memory where there is enough: on the disk that the files
@@ -670,6 +753,14 @@ def own_cluster(directory: str | None, needed: int) -> Iterator[Cluster]:
     if lack:
         raise BenchmarkError(lack)
     say(f'Starting a cluster in {directory or "TMPDIR"} ...')
+    if glance:
+        from testbed import rbd_testbed
+        with rbd_testbed.RbdTestBed(
+                {'robust': {'rbd_thin_provisioning': True}}) as bed:
+            cluster = Cluster.of_fixture(bed.cluster)
+            cluster.bed = bed
+            yield cluster
+        return
     with ceph_cluster.CephCluster() as fixture:
         yield Cluster.of_fixture(fixture)
 
@@ -751,6 +842,7 @@ def chosen(options: argparse.Namespace) -> tuple[dict[str, Workload],
 def run(options: argparse.Namespace) -> None:
     """Everything."""
     workloads, methods = chosen(options)
+    glance = any(METHODS[method].nova is not None for method in methods)
     needed = max((w.size * (100 if w.zeros else w.percent) // 100 * w.count
                   for w in workloads.values()), default=0)
     result: dict[str, Any] = {
@@ -763,10 +855,14 @@ def run(options: argparse.Namespace) -> None:
         os.mkdir(output)
         stack.callback(shutil.rmtree, output, ignore_errors=True)
         if options.conf:
+            if glance:
+                raise BenchmarkError('the methods of Nova need a Glance of '
+                                     'their own: leave --conf away')
             cluster = Cluster(options.conf, options.id, options.pool)
         else:
             cluster = stack.enter_context(
-                own_cluster(options.cluster_dir, needed))
+                own_cluster(options.cluster_dir,
+                            needed * (2 if glance else 1), glance))
         bench = Bench(cluster, output, options.engine_arguments.split())
         for label, workload in workloads.items():
             result['workloads'][label] = dict(
@@ -794,6 +890,11 @@ def run(options: argparse.Namespace) -> None:
                 f.write(plot(rows, figure, title, scale, unit))
 
 
+def interrupt(number: int, frame: Any) -> None:
+    """Take a signal."""
+    raise KeyboardInterrupt
+
+
 def main(argv: list[str] | None = None) -> int:
     """The program; returns its exit status."""
     options = parse(argv)
@@ -802,6 +903,10 @@ def main(argv: list[str] | None = None) -> int:
     if options.child_sha512 is not None:
         child_sha512(options.child_sha512)
         return 0
+    # So that everything is put away then, too; also where an interruption of
+    # programs in the background is ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         run(options)
     except (BenchmarkError, OSError) as exc:
