@@ -333,19 +333,19 @@ def _refusal_cure(refusal: location_policy.Refusal, image: dict[str, ty.Any],
 
 def _integrity(image: dict[str, ty.Any]) -> Item:
     topic = 'integrity'
-    algorithm = (image.get('os_hash_algo') if image.get('os_hash_value')
-                 else 'md5' if image.get('checksum') else None)
+    digest = direct_download._expected_digest(image)
     if not CONF.glance.rbd_download_verify_hash:
         return Item(topic, WARNING, '[glance]/rbd_download_verify_hash is '
                     'False: only the size of a copy is checked',
                     'set it to True unless the cluster is trusted more than '
                     'the time is worth')
-    if algorithm is None:
+    if digest is None:
         return Item(topic, WARNING, 'Glance has no hash of this image: a '
                     'copy cannot be verified',
                     'upload the image anew; snapshots made inside the '
                     'cluster have none')
-    return Item(topic, OK, 'copies are verified by %s' % algorithm)
+    return Item(topic, OK, 'copies are verified by %s'
+                % digest.partition(':')[0])
 
 
 def _disk_space(image: dict[str, ty.Any],

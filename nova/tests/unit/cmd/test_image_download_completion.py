@@ -50,6 +50,10 @@ class CompletionTestCase(test.NoDBTestCase):
         self.assertNotIn('--runs', self._complete('check', '--'))
         self.assertIn('--debug', self._complete('fetch', 'x', '--'))
 
+    def test_options_without_a_value(self):
+        self.assertEqual({'--method'}, self._complete('fetch', '--debug',
+                                                      '--m'))
+
     def test_values(self):
         self.assertEqual({'auto', 'rbd', 'http'},
                          self._complete('fetch', '--method', ''))

@@ -50,8 +50,12 @@ class GlanceTestCase(test.NoDBTestCase):
                    'show': mock.Mock(return_value=self.image)}
         glance = download_checks._Glance(wanted)
         with mock.patch.multiple(service_view, **patches), \
-                mock.patch.object(locations, 'find', side_effect=self.told):
+                mock.patch.object(locations, 'find',
+                                  side_effect=self.told) as find:
             items = {item.topic: item for item in glance.items()}
+        for call in find.call_args_list:
+            # So that it cannot fall back to them.
+            self.assertEqual([], call[0][2]['locations'])
         return glance, items
 
     def test_told(self):
