@@ -1,0 +1,106 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+TOOLS = pathlib.Path(__file__).resolve().parents[1]
+
+
+class BootstrapTest(unittest.TestCase):
+    """Of the functions of tools/lib/bootstrap.sh, in an empty checkout."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = os.path.realpath(folder.name)
+        os.makedirs(f'{self.dir}/tools/lib')
+        os.makedirs(f'{self.dir}/build/logs')
+        shutil.copy(TOOLS / 'lib' / 'bootstrap.sh', f'{self.dir}/tools/lib/')
+
+    def bash(self, script, status=0):
+        """Run commands after the file was read; returns what they print."""
+        run = subprocess.run(
+            ['bash', '-c', f'. {self.dir}/tools/lib/bootstrap.sh\n{script}',
+             'demo'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, env={'PATH': os.environ['PATH'], 'PYTHONPATH': '/x',
+                            'no_proxy': 'mirror'})
+        self.assertEqual(status, run.returncode, run.stdout)
+        return run.stdout
+
+    def test_checkout_is_found(self):
+        self.assertEqual(f'{self.dir}\n', self.bash('echo $CHECKOUT'))
+
+    def test_environment(self):
+        self.assertEqual(
+            '-/root-127.0.0.1,localhost,mirror\n',
+            self.bash('clean_environment; '
+                      'echo "$PYTHONPATH-$HOME-$no_proxy"'))
+
+    def test_not_root(self):
+        self.assertEqual(
+            'tools/demo: this installs packages and starts Ceph: run it as '
+            'root\n', self.bash('id() { echo 1000; }; bootstrap', 1))
+
+    def test_stamp(self):
+        script = ('cd $CHECKOUT; echo {} >a; stamp_of {} a')
+        stamps = {self.bash(script.format(*words)) for words in (
+            ('text', '/here'), ('text', '/there'), ('other', '/here'))}
+        self.assertEqual(3, len(stamps))
+        self.assertIn(self.bash(script.format('text', '/here')), stamps)
+
+    def test_up_to_date(self):
+        venv = f'{self.dir}/venv'
+        self.bash(f'up_to_date {venv} stamp', 1)
+        os.makedirs(f'{venv}/bin')
+        self.assertIn(
+            f'{venv} was not made by this program: move it away',
+            self.bash(f'up_to_date {venv} stamp; echo not reached', 1))
+        for text in ('', 'other'):
+            with open(f'{venv}/.stamp', 'w') as f:
+                f.write(text)
+            self.bash(f'up_to_date {venv} stamp', 1)
+        self.bash(f'echo stamp >{venv}/.stamp; up_to_date {venv} stamp', 1)
+        self.bash(f': >{venv}/bin/python; chmod +x {venv}/bin/python; '
+                  f'up_to_date {venv} stamp')
+
+    def test_interrupted_environment_is_made_anew(self):
+        # What fills it fails.
+        venv = f'{self.dir}/venv'
+        self.bash(f'PYTHON=true; make_venv {venv} stamp false', 1)
+        self.assertTrue(os.path.isdir(venv))
+        self.bash(f'up_to_date {venv} stamp', 1)
+        # And a program takes the place of what the interpreter would do.
+        os.makedirs(f'{self.dir}/made/bin')
+        self.bash(
+            f'PYTHON=true; fill() {{ mkdir {venv}/bin && '
+            f'ln -s /bin/true {venv}/bin/python; }}\n'
+            f'make_venv {venv} stamp fill && up_to_date {venv} stamp')
+
+    def test_step(self):
+        out = self.bash('step Work sh -c "echo done" && cat $SETUP_LOG')
+        self.assertEqual('Work ...\nWork: 0 s\ndone\n', out)
+
+    def test_step_fails(self):
+        out = self.bash('step Work sh -c "echo no network; exit 3"', 1)
+        self.assertIn('Work: failed\n    no network\n', out)
+
+    def test_second_run_waits(self):
+        out = self.bash('lock; (exec {LOCK}>&-; '
+                        'PROGRAM=second; lock; echo second) & '
+                        'sleep 0.5; echo first; unlock; wait')
+        self.assertEqual('Waiting for another run to finish its set-up.\n'
+                         'first\nsecond\n', out)
