@@ -39,8 +39,8 @@ class DemoTest(unittest.TestCase):
 
     def test_make_image(self):
         path = f'{self.dir}/image'
-        demo.make_image(path, 64 << 20, 6 << 20)
-        self.assertEqual(64 << 20, os.path.getsize(path))
+        demo.make_image(path, (64 << 20) + 5, 6 << 20)
+        self.assertEqual((64 << 20) + 5, os.path.getsize(path))
         self.assertLess(abs(demo.allocated(path) - (6 << 20)), 1 << 20)
         with open(path, 'rb') as f:
             self.assertTrue(any(f.read(4096)))
