@@ -244,8 +244,10 @@ def _other_pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
     topic, client = 'other pools', facts['client']
     pools = facts['pools']
     writable = [entry['pool'] for entry in pools if entry['write'] == 'yes']
-    others = [entry['pool'] for entry in pools if entry['read'] == 'yes' and
-              wanted and entry['pool'] not in wanted]
+    readable = [entry['pool'] for entry in pools if entry['read'] == 'yes']
+    # If the wanted ones are the wrong ones, the others may be the right ones.
+    known = bool(wanted) and set(wanted) <= set(readable)
+    others = [pool for pool in readable if pool not in wanted] if known else []
     complaints = []
     if writable:
         complaints.append('can write to %s' % _some(writable))
@@ -260,7 +262,7 @@ def _other_pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
     if not facts.get('all_pools'):
         looked += ', not all'
     return Item(topic, OK, '%s can write to none%s (%s)'
-                % (client, ' and read no other' if wanted else '', looked))
+                % (client, ' and read no other' if known else '', looked))
 
 
 def _some(names: list[str]) -> str:

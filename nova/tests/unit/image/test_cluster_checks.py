@@ -172,3 +172,9 @@ class ClusterTestCase(test.NoDBTestCase):
         self.assertEqual('warning', item.state)
         self.assertIn('can write to images and can read p0, p1, p2, p3, p4 '
                       'and 2 more', item.found)
+
+    def test_pool_that_is_misspelt(self):
+        item = cluster_checks._other_pools(facts(pools=[
+            pool('imagez', 'missing', 'missing'), pool('images')]),
+            ['imagez'])
+        self.assertEqual('ok', item.state)
