@@ -144,7 +144,7 @@ class CephClusterTestCase(TestBedTestCase):
 
     def test_slow_down(self):
         self.rbd_image('slow', b'x')
-        self.cluster.slow_down(0.5)
+        self.cluster.slow_down(0.05)
         start = time.monotonic()
         self.assertEqual(b'x', self.read('slow', 0, 1))
         self.assertGreater(time.monotonic() - start, 0.5)
