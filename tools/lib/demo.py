@@ -13,8 +13,8 @@
 """Download one image with Nova's code over HTTP and over RBD, and compare.
 
 Started by tools/demo, which sets up the environment for it. Each download is
-a process of its own (this file again, with --download), so that the processor
-time of one is that of the process and its children.
+a process of its own, nova_download.py, so that the processor time of one is
+that of the process and its children.
 """
 
 import argparse
@@ -25,7 +25,6 @@ import hashlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -43,6 +42,8 @@ from testbed import daemon
 from testbed import rbd_testbed
 
 MIB = 1 << 20
+DOWNLOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        'nova_download.py')
 LOGS = str(testbed.CHECKOUT / 'build' / 'logs' / 'demo')
 
 
@@ -231,11 +232,11 @@ def download(bed: rbd_testbed.RbdTestBed, method: Method, image_id: str,
     base = f'{work}/_base'
     os.mkdir(base)
     process = daemon.Daemon(
-        method.name, [sys.executable, os.path.abspath(__file__),
-                      '--download', conf, image_id, f'{base}/image'],
+        method.name, [sys.executable, DOWNLOAD, conf, f'{work}/result',
+                      image_id, f'{base}/image'],
         f'{LOGS}/{method.name.replace(", ", "-").lower()}.log',
         env={'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true',
-             'DEMO_CONTEXT': json.dumps(context)})
+             'DOWNLOAD_CONTEXT': json.dumps(context)})
     bar = Bar(f'Download, {method.name}', expected)
     with process:
         assert process.pid is not None
@@ -243,42 +244,13 @@ def download(bed: rbd_testbed.RbdTestBed, method: Method, image_id: str,
             bar.show(min(written(process.pid, base), expected - 1))
             time.sleep(0.1)
     try:
-        with open(f'{base}/image.json') as f:
-            result = json.load(f)
+        with open(f'{work}/result') as f:
+            result = dict(json.load(f), path=f'{base}/image')
     except FileNotFoundError:
         raise DemoError(f'the download failed ({method.name}): see '
                         f'{process.log} and {LOGS}/nova.log')
     bar.close()
     return result
-
-
-def child(conf: str, image_id: str, path: str) -> None:
-    """Be the process that downloads: what nova-compute does for a boot."""
-    from nova import monkey_patch
-    monkey_patch.patch()
-    import nova.conf
-    from nova import config
-    from nova import context as nova_context
-    from nova.virt import images
-    config.parse_args(['demo', '--config-file', conf], configure_db=False,
-                      init_rpc=False)
-    from oslo_log import log
-    log.setup(nova.conf.CONF, 'nova')
-    context = nova_context.RequestContext.from_dict(
-        json.loads(os.environ.pop('DEMO_CONTEXT')))
-
-    def cpu() -> float:
-        return sum(usage.ru_utime + usage.ru_stime for usage in (
-            resource.getrusage(resource.RUSAGE_SELF),
-            resource.getrusage(resource.RUSAGE_CHILDREN)))
-
-    start, cpu_start = time.monotonic(), cpu()
-    images.fetch_to_raw(context, image_id, path)
-    result = {'seconds': time.monotonic() - start,
-              'cpu_seconds': cpu() - cpu_start, 'path': path}
-    with open(path + '.new', 'w') as f:
-        json.dump(result, f)
-    os.rename(path + '.new', path + '.json')
 
 
 @contextlib.contextmanager
@@ -396,7 +368,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help='size of the image made for it (%(default)s)')
     parser.add_argument('--data', type=parse_size, default='400M',
                         help='data in the image made for it (%(default)s)')
-    parser.add_argument('--download', nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.data > options.size:
         parser.error('--data is more than --size')
@@ -429,9 +400,6 @@ def run(options: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run it; returns the exit status."""
     options = parse(argv)
-    if options.download:
-        child(*options.download)
-        return 0
     # A plain kill must clean up just as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
