@@ -15,6 +15,7 @@
 #   bootstrap          packages of the distribution; .venv-nova with our Nova
 #                      and .venv-services with Keystone and Glance
 #   bootstrap_tests    test-requirements.txt into .venv-nova
+#   bootstrap_upstream .venv-upstream, with upstream's Nova as it is
 #
 # What is up to date is left alone. Whatever goes wrong ends the script with
 # one line that says what and what to do.
@@ -33,6 +34,7 @@ PACKAGES=(
 LOGS=$CHECKOUT/build/logs
 SETUP_LOG=$LOGS/setup.log
 VENV=$CHECKOUT/.venv-nova
+UPSTREAM_VENV=$CHECKOUT/.venv-upstream
 export NOVA_SERVICES_VENV=$CHECKOUT/.venv-services
 
 die() {
@@ -208,5 +210,28 @@ bootstrap_tests() {
         step 'What the tests need, into .venv-nova' fill_tests "$stamp" ||
         die "pip could not install test-requirements.txt: is there a" \
             "network? See $SETUP_LOG"
+    unlock
+}
+
+fill_upstream() {
+    # Our own is made of the same wheel. Its hash is checked here again.
+    local wheel
+    wheel=$(cd "$CHECKOUT/tools" && "$VENV/bin/python" -c 'import pathlib
+import upstream_wheel
+print(upstream_wheel.Wheel(pathlib.Path("..").resolve()).path)') &&
+        "$UPSTREAM_VENV/bin/pip" install -c "$CHECKOUT/constraints.txt" \
+            "$wheel"
+}
+
+bootstrap_upstream() {
+    local stamp
+    lock
+    stamp=$(stamp_of "$UPSTREAM_VENV" \
+        "$CHECKOUT"/{constraints.txt,patches/upstream.ini})
+    up_to_date "$UPSTREAM_VENV" "$stamp" ||
+        step "Upstream's Nova and what it needs, into .venv-upstream" \
+            make_venv "$UPSTREAM_VENV" "$stamp" fill_upstream ||
+        die "pip could not install upstream's Nova: is there a network? See" \
+            "$SETUP_LOG"
     unlock
 }

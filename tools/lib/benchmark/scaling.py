@@ -1,0 +1,69 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""How time and memory grow with the size of an image and with their number."""
+
+from typing import Any
+from typing import NamedTuple
+
+from .common import GIB
+from .common import MIB
+from .measuring import measure
+from .methods import Bench
+from .workloads import Workload
+
+
+class Series(NamedTuple):
+    """Workloads that differ in one thing.
+
+    :ivar text: what differs, with its unit
+    :ivar log: whether it is doubled, or so, from one to the next
+    :ivar workloads: by that value
+    """
+
+    text: str
+    log: bool
+    workloads: dict[int, Workload]
+
+
+def _size(gib: int, data: int) -> Workload:
+    return Workload(gib * GIB, 100 * data / (gib * GIB),
+                    f'{gib} GiB, {data // MIB} MiB of data')
+
+
+SERIES = {
+    'size': Series('provisioned GiB, with 512 MiB of data', True, {
+        gib: _size(gib, 512 * MIB) for gib in (1, 4, 16, 64)}),
+    'data': Series('% of 1 GiB that is data', False, {
+        percent: Workload(GIB, percent, f'1 GiB, {percent}% data')
+        for percent in (0, 25, 50, 75, 100)}),
+    'count': Series('images of 256 MiB at once, all data', True, {
+        count: Workload(256 * MIB, 100, f'{count} of 256 MiB at once',
+                        count=count) for count in (1, 2, 4, 8)}),
+}
+
+DEFAULT_METHODS = ('engine', 'rbd-export')
+
+
+def measure_all(bench: Bench, names: list[str], methods: list[str],
+                runs: int) -> dict[str, Any]:
+    """Measure series.
+
+    :param names: keys of SERIES
+    :param methods: which methods
+    :param runs: how often each
+    :returns: for each series its points: "x" and "samples" by method
+    """
+    return {name: [
+        {'x': x, 'samples': measure(bench, f'{name}-{x}', workload, methods,
+                                    runs, False)}
+        for x, workload in SERIES[name].workloads.items()] for name in names}
