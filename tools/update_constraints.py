@@ -15,8 +15,8 @@
 
 Each is what pip chose today for an empty environment: the first for Nova
 with everything that its tests, style checks and documentation need, the
-second for Keystone and Glance, which want an environment of their own. Run
-the whole test suite with the new files before they are committed.
+second for Keystone, Glance and Placement, which want an environment of their
+own. Run the whole test suite with the new files before they are committed.
 """
 
 import argparse
@@ -34,8 +34,8 @@ FILES = {
                         '-r', 'doc/requirements.txt'],
     # Glance needs the last one to run and does not require it.
     'tools/services-requirements.txt': [
-        'keystone==30.0.0', 'glance==33.0.0', 'gunicorn',
-        'oslo.service[threading]'],
+        'keystone==30.0.0', 'glance==33.0.0', 'openstack-placement==16.0.0',
+        'PyMySQL', 'gunicorn', 'oslo.service[threading]'],
 }
 HEADER = '''\
 # Versions that work together, on Python %d.%d.

@@ -12,8 +12,10 @@
 
 # Makes everything that tools/demo and tools/test need; to be sourced by them.
 #
-#   bootstrap          packages of the distribution; .venv-nova with our Nova
-#                      and .venv-services with Keystone and Glance
+#   bootstrap [PACKAGE...]
+#                      packages of the distribution, with those in addition;
+#                      .venv-nova with our Nova and .venv-services with
+#                      Keystone, Glance and Placement
 #   bootstrap_tests    test-requirements.txt into .venv-nova
 #   bootstrap_upstream .venv-upstream, with upstream's Nova as it is
 #
@@ -30,6 +32,11 @@ PACKAGES=(
     qemu-utils
     # For the tests alone.
     git iproute2 iptables
+)
+# What it takes to boot servers.
+BOOT_PACKAGES=(
+    rabbitmq-server mariadb-server-core mariadb-client-core
+    libvirt-daemon qemu-system-x86 qemu-block-extra python3-libvirt rsync
 )
 LOGS=$CHECKOUT/build/logs
 SETUP_LOG=$LOGS/setup.log
@@ -75,6 +82,18 @@ installed() {
     [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = 'ii ' ]
 }
 
+# What is started, we start ourselves: no service of a new package.
+apt_install() (
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    apt-get -q -y -o DPkg::Lock::Timeout=300 \
+        install --no-install-recommends "$@"
+)
+
 install_packages() {
     local missing=() package
     for package in "${PACKAGES[@]}"; do
@@ -85,8 +104,7 @@ install_packages() {
         apt-get -q update || : # Old lists may do.
     step 'What an interrupted installation left' dpkg --configure -a || :
     step "Packages: ${missing[*]}" \
-        apt-get -q -y -o DPkg::Lock::Timeout=300 \
-        install --no-install-recommends "${missing[@]}" ||
+        apt_install "${missing[@]}" ||
         die "apt-get could not install ${missing[*]}: is there a network," \
             "and a mirror in /etc/apt/sources.list? See $SETUP_LOG"
 }
@@ -161,7 +179,7 @@ make_environments() {
         "$CHECKOUT/tools/services-requirements.txt")
     set -m
     if ! up_to_date "$NOVA_SERVICES_VENV" "$services"; then
-        step 'Keystone and Glance, into .venv-services' \
+        step 'Keystone, Glance, Placement, into .venv-services' \
             make_venv "$NOVA_SERVICES_VENV" "$services" fill_services &
         jobs+=($!)
     fi
@@ -188,6 +206,7 @@ bootstrap() {
         die 'this installs packages and starts Ceph: run it as root'
     [ -f /etc/debian_version ] && command -v apt-get >/dev/null ||
         die 'this installs packages with apt-get: run it on Debian 12'
+    PACKAGES+=("$@")
     mkdir -p "$LOGS" 2>/dev/null || die "cannot write to $LOGS"
     clean_environment
     lock
