@@ -19,12 +19,16 @@ Suites, each a run of stestr of its own:
                                              Nova's concurrency, side by side
   tools                                      the tests of tools/
   functional-threading, functional-eventlet  with real Ceph, Keystone, Glance
+  boot-core                                  servers booted by a whole
+                                             OpenStack: the most important
+  boot-threading, boot-eventlet              all of what is done with servers,
+                                             in both modes of Nova's services
 
-Without a name: all but the functional ones. "functional" and "unit" stand
-for both modes, "all" for everything. Run it with the python of the
-environment that "pip install -e ." and test-requirements.txt went into;
-functional tests also want the Ceph bindings there (link_ceph_bindings.py)
-and the service environment (see the functional fixtures).
+Without a name: the unit tests and those of tools/. "unit", "functional" and
+"boot" stand for both modes, "all" for everything but "boot". Run it with the
+python of the environment that "pip install -e ." and test-requirements.txt
+went into; functional and boot tests also want the Ceph bindings there
+(link_ceph_bindings.py) and the service environment (see their fixtures).
 
 Prints the traceback of each failed test, a table of the suites, and as its
 last line "N passed, N failed, N skipped". Exit status 0 if nothing failed,
@@ -58,16 +62,29 @@ SUITES = {
     'tools': {'NOVA_RBD_SUITE': 'tools'},
     'functional-threading': dict(THREADING, NOVA_RBD_SUITE='functional'),
     'functional-eventlet': dict(EVENTLET, NOVA_RBD_SUITE='functional'),
+    # The mode is that of the services; the tests are outside.
+    'boot-core': dict(THREADING, NOVA_RBD_SUITE='boot-core',
+                      NOVA_BOOT_MODE='threading'),
+    'boot-threading': dict(THREADING, NOVA_RBD_SUITE='boot',
+                           NOVA_BOOT_MODE='threading'),
+    'boot-eventlet': dict(THREADING, NOVA_RBD_SUITE='boot',
+                          NOVA_BOOT_MODE='eventlet'),
 }
 GROUPS = {
-    'all': list(SUITES),
+    'all': [name for name in SUITES
+            if name not in ('boot-threading', 'boot-eventlet')],
+    'boot': ['boot-threading', 'boot-eventlet'],
     'unit': ['unit-threading', 'unit-eventlet'],
     'functional': ['functional-threading', 'functional-eventlet'],
 }
 # Suites of one row run at the same time. The functional ones wait more than
 # they work, for timeouts to pass, and each has a test bed of its own.
 ROWS = [['unit-threading', 'unit-eventlet', 'tools'],
-        ['functional-threading', 'functional-eventlet']]
+        ['functional-threading', 'functional-eventlet'],
+        ['boot-core'], ['boot-threading'], ['boot-eventlet']]
+# Suites on servers that they start: they take long, and a skipped test of
+# theirs means that something is missing.
+REAL = ('functional', 'boot')
 OUTCOMES = {'success': 'passed', 'xfail': 'passed', 'skip': 'skipped'}
 
 
@@ -85,8 +102,8 @@ class Suite(threading.Thread):
         self.counts = {'passed': 0, 'failed': 0, 'skipped': 0}
         self.seconds = 0.0
         self.process: ty.Optional[subprocess.Popen] = None
-        self.strict = (options.fail_skipped and
-                       name.startswith('functional'))
+        self.real = name.startswith(REAL)
+        self.strict = options.fail_skipped and self.real
         self.folder = RESULTS / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.count = self.folder / 'count'
@@ -101,7 +118,7 @@ class Suite(threading.Thread):
                    str(self.folder), 'run', '--serial', '--subunit']
         if self.options.filter:
             command.append(self.options.filter)
-        limit = '600' if self.name.startswith('functional') else '60'
+        limit = '600' if self.real else '60'
         environment = dict(os.environ, OS_STDOUT_CAPTURE='1',
                            OS_STDERR_CAPTURE='1',
                            NOVA_RBD_COUNT=str(self.count),
@@ -177,8 +194,7 @@ class Suite(threading.Thread):
             details += '\nThe worker ended before the test did.'
         if outcome == 'failed':
             self._say(line, details)
-        elif outcome == 'skipped' or self.options.verbose or (
-                self.name.startswith('functional')):
+        elif outcome == 'skipped' or self.options.verbose or self.real:
             self._say(line + (': ' + reason if reason else ''))
         else:
             self.log.write(line + '\n')
@@ -224,10 +240,11 @@ def parse_arguments(argv: ty.Optional[ty.List[str]]) -> argparse.Namespace:
     parser.add_argument('--filter', metavar='REGEX',
                         help='only tests whose id matches')
     parser.add_argument('--fail-skipped', action='store_true',
-                        help='count a skipped functional test as failed')
+                        help='count a skipped functional or boot test as '
+                        'failed')
     parser.add_argument('-v', '--verbose', action='store_true',
-                        help='name each test as it ends (functional tests '
-                        'are always named)')
+                        help='name each test as it ends (functional and boot '
+                        'tests are always named)')
     args = parser.parse_args(argv)
     args.suites = [name for given in args.suites or ['unit', 'tools']
                    for name in GROUPS.get(given, [given])]

@@ -21,8 +21,13 @@ import pathlib
 import sys
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-SUITES = {'unit': 'nova/tests/unit', 'functional': 'nova/tests/functional',
-          'tools': 'tools/tests'}
+BOOT = 'nova/tests/functional/rbd_boot'
+# Folders, and files of them, by suite.
+SUITES = {'unit': ('nova/tests/unit', 'test_*.py'),
+          'functional': ('nova/tests/functional', 'test_*.py'),
+          'boot': (BOOT, 'test_*.py'),
+          'boot-core': (BOOT, 'test_core.py'),
+          'tools': ('tools/tests', 'test_*.py')}
 
 
 def module_names(suite):
@@ -33,8 +38,11 @@ def module_names(suite):
     """
     # Tools are programs beside each other and not a package.
     base = CHECKOUT / 'tools' / 'tests' if suite == 'tools' else CHECKOUT
+    folder, pattern = SUITES[suite]
     return sorted('.'.join(path.relative_to(base).with_suffix('').parts)
-                  for path in (CHECKOUT / SUITES[suite]).rglob('test_*.py'))
+                  for path in (CHECKOUT / folder).rglob(pattern)
+                  # Those want a stack of their own.
+                  if suite != 'functional' or path.parent != CHECKOUT / BOOT)
 
 
 def load_tests(loader, tests, pattern):

@@ -107,6 +107,21 @@ class RunTestsTest(testtools.TestCase):
         self.assert_ends('1 passed, 1 failed, 0 skipped', output)
         self.assertIn('no cluster here', output)
 
+    def test_boot_suites_and_functional_ones_are_apart(self):
+        boot = 'nova/tests/functional/rbd_boot'
+        (self.root / boot).mkdir()
+        (self.root / boot / '__init__.py').touch()
+        for path in ('test_core.py', 'test_more.py'):
+            self.write('%s/%s' % (boot, path), PASS, SKIP)
+        self.write('nova/tests/functional/test_c.py', PASS)
+        for suite, line in (
+            ('functional-threading', '1 passed, 0 failed, 0 skipped'),
+            ('boot-core', '1 passed, 1 failed, 0 skipped'),
+            ('boot-eventlet', '2 passed, 2 failed, 0 skipped'),
+        ):
+            code, output = self.run_tests(suite, '--fail-skipped')
+            self.assert_ends(line, output)
+
     def test_module_does_not_import(self):
         self.write('tools/tests/test_a.py', PASS)
         self.write('tools/tests/test_b.py', PASS, imports='import no_such')

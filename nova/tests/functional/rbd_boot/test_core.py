@@ -1,0 +1,63 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The core: servers boot from images that came over RBD.
+
+Short enough for each run of all tests.
+"""
+
+import json
+
+from nova.tests.functional.rbd_boot import base
+from nova.tests.functional.rbd_boot import matrix
+
+
+class CoreTest(base.BootTestCase):
+
+    def test_raw(self):
+        data = base.noise(20 * base.MiB) + bytes(20 * base.MiB)
+        path = self.file(data + base.noise(8 * base.MiB, 1))
+        image = self.upload(path)
+        server = self.boot_active(image)
+        cached = self.check_cache(image, path)
+        self.saw('the file in _base is the image, byte for byte')
+        self.check_over_rbd(image)
+        self.check_disk(server, cached)
+        self.check_deleted(server)
+        self.record(matrix.BOOT, 'A raw image')
+
+    def test_qcow2(self):
+        raw = self.file(base.noise(16 * base.MiB) + bytes(100 * base.MiB))
+        image = self.upload(self.qcow2(raw), disk_format='qcow2')
+        server = self.boot_active(image)
+        cached = self.check_cache(image, raw)
+        self.saw('the file in _base is raw, with the bytes that the qcow2 '
+                 'file stands for')
+        self.check_over_rbd(image)
+        self.check_disk(server, cached)
+        self.record(matrix.BOOT, 'A qcow2 image, force_raw_images on')
+
+    def check_disk(self, server, cached):
+        """A server's disk is a layer over a file in the image cache."""
+        info = json.loads(base.qemu_img(
+            'info', '--force-share', '--output=json', self.disk(server)))
+        self.assertEqual('qcow2', info['format'])
+        self.assertEqual('raw', info['backing-filename-format'])
+        self.assertEqual(cached.rpartition('/')[2],
+                         info['backing-filename'].rpartition('/')[2])
+        self.saw('the disk is a layer over it')
+
+    def check_deleted(self, server):
+        """Nothing of a server is left when it is deleted."""
+        self.api.delete(server)
+        self.assertEqual([], self.compute.host.domains())
+        self.assertFalse(self.compute.has(server))
