@@ -87,6 +87,7 @@ def fetch_once(staged: bool = False) -> ty.Callable:
                     part = path + '.part'
                     with fileutils.remove_path_on_error(part, discard):
                         fetch(context, image_href, part, *args, **kwargs)
+                        sync_file(part)
                         os.rename(part, path)
                 _make_durable(path)
             return None
@@ -235,19 +236,28 @@ def _is_current(lock: ty.Any) -> bool:
         raise
 
 
+def sync_file(path: str) -> None:
+    """Put the content of a file on stable storage before it gets its name.
+
+    A host that loses power must not find a corrupt backing file later.
+
+    :param path: of the file; one that a unit test did not make is none
+    :raises: OSError if the disk lost data of the file, which is removed then
+    """
+    if os.path.exists(path):
+        with fileutils.remove_path_on_error(path, discard):
+            _sync(path)
+
+
 def _make_durable(path: str) -> None:
     """Put a finished cache file and its name on stable storage.
-
-    A host that loses power must not find a corrupt backing file later. The
-    fetch may have converted or renamed what had been synced before.
 
     :raises: OSError if the disk lost data of the file, which is removed then
     """
     if not os.path.exists(path):
         # A fetch that a unit test replaced makes no file.
         return
-    with fileutils.remove_path_on_error(path):
-        _sync(path)
+    sync_file(path)
     try:
         _sync(os.path.dirname(path))
     except OSError as exc:

@@ -414,6 +414,17 @@ class DurableTest(CacheTestCase):
         self._fetch()('context', 'image', self.path)
         self.assertEqual([self.path, self.base], self.synced)
 
+    def test_staged_before_it_has_its_name(self):
+        self._fetch(staged=True)('context', 'image', self.path)
+        self.assertEqual([self.path + '.part', self.path, self.base],
+                         self.synced)
+
+    def test_staged_file_is_lost(self):
+        self.failures[self.path + '.part'] = errno.EIO
+        self.assertRaises(OSError, self._fetch(staged=True), 'context',
+                          'image', self.path)
+        self.assertEqual([], os.listdir(self.base))
+
     def test_hub_is_not_held_up(self):
         self._fetch()('context', 'image', self.path)
         self.assertEqual(utils.concurrency_mode_threading(),
@@ -500,6 +511,27 @@ class HookTest(CacheTestCase):
             for function in (images.fetch, images.fetch_to_raw):
                 self.assertRaises(exception.CouldNotFetchImage, function,
                                   'context', 'image', self.path)
+
+    def test_converted_is_on_the_disk_before_it_has_its_name(self):
+        converted = self.path + '.converted'
+        images.qemu_img_info.side_effect = lambda path: mock.Mock(
+            file_format='raw' if path == converted else 'qcow2',
+            backing_file=None, format_specific=None)
+        seen = []
+        fsync = os.fsync
+
+        def record(descriptor):
+            path = os.readlink('/proc/self/fd/%d' % descriptor)
+            seen.append((path, sorted(os.listdir(self.base))))
+            fsync(descriptor)
+
+        with mock.patch.object(images, 'convert_image',
+                               side_effect=lambda source, target, *args:
+                               self._write(target)), \
+                mock.patch.object(os, 'fsync', record):
+            images.fetch_to_raw('context', 'image', self.path)
+        self.assertEqual((converted, [NAME + '.converted']), seen[0])
+        self.assertEqual([NAME], os.listdir(self.base))
 
     def test_cache_manager_reclaims(self):
         manager = imagecache.ImageCacheManager()
