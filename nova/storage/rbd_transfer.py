@@ -320,10 +320,11 @@ def fsid(cluster: Cluster | None = None) -> str:
 
 
 def engine_path() -> str:
-    """Return the path by which the engine is run, a file or a package."""
-    base = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                        'rbd_export')
-    return base if os.path.isdir(base) else base + '.py'
+    """Return the path by which the engine is run."""
+    # The file and not its directory: Python would import ten modules more to
+    # find the one in the other.
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        'rbd_export', '__main__.py')
 
 
 def _attempt(cluster: Cluster, arguments: list[str], patience: float,

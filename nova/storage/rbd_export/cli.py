@@ -304,10 +304,12 @@ def _take_names(args: Arguments, names: list[str]) -> None:
 def _connect(args: Arguments,
              job: supervise.Job) -> tuple[rados.Rados, str]:
     from . import cluster
-    cluster.load_bindings()
+    cluster.load_rados()
+    wait_for_rbd = cluster.load_rbd()
     client = cluster.connect(args.id, args.conf, args.keyring,
                              args.connect_timeout, args.stall_timeout,
                              args.read_from_replica)
+    wait_for_rbd()
     fsid = client.get_fsid()
     job.connected()
     if args.fsid and fsid.lower() != args.fsid.lower():

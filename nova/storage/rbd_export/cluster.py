@@ -21,6 +21,7 @@ from collections.abc import Callable
 import errno
 import math
 import struct
+import threading
 
 from .errors import describe
 from .errors import ExportError
@@ -37,18 +38,52 @@ if TYPE_CHECKING:
 OP_TIMEOUT_FACTOR = 4
 
 
-def load_bindings() -> None:
-    """Import rados and rbd, or say how to get them."""
-    global rados, rbd
+def load_rados() -> None:
+    """Import rados, or say how to get it.
+
+    :raises: ExportError
+    """
+    global rados
     try:
         import rados
-        import rbd
     except ImportError as exc:
-        import sys
-        raise ExportError(
-            'bindings', 'the Ceph bindings cannot be imported by %s (%s); '
-            'install the packages python3-rados and python3-rbd, or run this '
-            'under a Python that has them' % (sys.executable, exc))
+        raise _missing_bindings(exc)
+
+
+def load_rbd() -> Callable[[], None]:
+    """Begin to import rbd.
+
+    Its libraries take as long to load as a cluster nearby takes to answer, so
+    the caller connects meanwhile.
+
+    :returns: a function that waits until it is there, and raises ExportError
+        if it cannot be imported
+    """
+    failures: list[ImportError] = []
+
+    def load() -> None:
+        global rbd
+        try:
+            import rbd
+        except ImportError as exc:
+            failures.append(exc)
+
+    def wait() -> None:
+        thread.join()
+        if failures:
+            raise _missing_bindings(failures[0])
+
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    return wait
+
+
+def _missing_bindings(exc: ImportError) -> ExportError:
+    import sys
+    return ExportError(
+        'bindings', 'the Ceph bindings cannot be imported by %s (%s); '
+        'install the packages python3-rados and python3-rbd, or run this '
+        'under a Python that has them' % (sys.executable, exc))
 
 
 def connect(user: str | None, conf: str | None, keyring: str | None,

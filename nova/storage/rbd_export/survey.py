@@ -57,7 +57,8 @@ def local_facts(user: str | None, conf: str | None,
         'python_version': platform.python_version(),
     }
     try:
-        cluster.load_bindings()
+        cluster.load_rados()
+        cluster.load_rbd()()
     except ExportError as exc:
         exc.facts.update(facts)
         raise

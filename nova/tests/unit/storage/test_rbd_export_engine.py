@@ -345,10 +345,20 @@ class ClusterTestCase(test.NoDBTestCase):
                                                         self.connect)))
 
     def test_missing_bindings(self):
-        for module in ('rados', 'rbd'):
+        for module, load in (('rados', cluster.load_rados),
+                             ('rbd', lambda: cluster.load_rbd()())):
             with mock.patch.dict(sys.modules, {module: None}):
-                exc = self.assert_code('bindings', cluster.load_bindings)
+                exc = self.assert_code('bindings', load)
             self.assertIn('python3-rbd', str(exc))
+
+    def test_bindings_are_there_afterwards(self):
+        with mock.patch.dict(sys.modules, {'rados': self.rados,
+                                           'rbd': self.rbd}):
+            del cluster.rados, cluster.rbd
+            cluster.load_rados()
+            cluster.load_rbd()()
+        self.assertIs(self.rados, cluster.rados)
+        self.assertIs(self.rbd, cluster.rbd)
 
     def test_pool(self):
         for number, code in ((errno.ENOENT, 'not_found'),

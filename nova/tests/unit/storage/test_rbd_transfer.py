@@ -215,7 +215,7 @@ class CommandTest(TransferTestCase):
     def test_engine_of_this_project(self):
         path = REAL_ENGINE_PATH()
         self.assertTrue(os.path.exists(path))
-        self.assertIn('rbd_export', os.path.basename(path))
+        self.assertIn('rbd_export', path)
 
     def test_patience_is_longer_than_the_childs_own(self):
         with mock.patch.object(rbd_transfer, '_Child') as child:
