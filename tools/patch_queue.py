@@ -60,6 +60,7 @@ class Pin(ty.NamedTuple):
     revision: int
     replacements: ty.Dict[str, str]     # path -> sha256 of upstream's file
     scripts: ty.Dict[str, str]          # console script -> module:function
+    sdist_sha256: str = ''              # only what compares needs the sdist
 
     @property
     def version(self) -> str:
@@ -68,6 +69,10 @@ class Pin(ty.NamedTuple):
     @property
     def wheel(self) -> str:
         return 'nova-%s-py3-none-any.whl' % self.release
+
+    @property
+    def sdist(self) -> str:
+        return 'nova-%s.tar.gz' % self.release
 
 
 class Hunk(ty.NamedTuple):
@@ -121,7 +126,8 @@ def read_pin(checkout: pathlib.Path) -> Pin:
         pin = Pin(parser['upstream']['release'],
                   parser['upstream']['sha256'],
                   parser.getint('upstream', 'revision'),
-                  dict(parser['replacements']), dict(parser['scripts']))
+                  dict(parser['replacements']), dict(parser['scripts']),
+                  parser.get('upstream', 'sdist_sha256', fallback=''))
     except (OSError, KeyError, ValueError, configparser.Error) as exc:
         raise PatchsetError('%s: %s' % (path, exc)) from None
     return pin

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The pinned release's wheel: fetched with pip once, and checked.
+"""The pinned release's wheel and sdist: fetched with pip once, and checked.
 
-It is kept in build/upstream/ of the checkout. A machine without network can
-build when the file was put there by other means; the hash is checked on
+They are kept in build/upstream/ of the checkout. A machine without network
+can build when the wheel was put there by other means; the hash is checked on
 every use, wherever the file came from.
 """
 
@@ -24,6 +24,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tarfile
 import tempfile
 import typing as ty
 import zipfile
@@ -31,29 +32,36 @@ import zipfile
 import patch_queue
 
 
-class Wheel:
-    """Upstream's wheel, opened for reading.
+class Archive:
+    """A file of the package index that is the pinned release.
 
     :param checkout: the directory that holds patches/upstream.ini
     :raises patch_queue.PatchsetError: if it cannot be had, or has not the
         pinned hash
     """
 
+    # For "pip download".
+    options = ['--only-binary=:all:']
+
     def __init__(self, checkout: pathlib.Path) -> None:
         self.pin = patch_queue.read_pin(checkout)
-        self.path = checkout / 'build' / 'upstream' / self.pin.wheel
+        self.name, self.sha256 = self._pinned()
+        self.path = checkout / 'build' / 'upstream' / self.name
         if not self.path.exists():
             self._fetch()
         self._verify(self.path)
-        self.archive = zipfile.ZipFile(self.path)
+
+    def _pinned(self) -> ty.Tuple[str, str]:
+        """Name of the file, and its sha256."""
+        return self.pin.wheel, self.pin.sha256
 
     def _verify(self, path: pathlib.Path) -> None:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != self.pin.sha256:
+        if found != self.sha256:
             raise patch_queue.PatchsetError(
                 '%s: sha256 is %s but patches/upstream.ini wants %s; remove '
                 'the file to have it fetched again, and trust neither before '
-                'you know why they differ' % (path, found, self.pin.sha256))
+                'you know why they differ' % (path, found, self.sha256))
 
     def _fetch(self) -> None:
         folder = self.path.parent
@@ -65,11 +73,11 @@ class Wheel:
         with tempfile.TemporaryDirectory(dir=folder) as fresh:
             run = subprocess.run(
                 [sys.executable, '-m', 'pip', 'download', '--no-deps',
-                 '--only-binary=:all:', '--disable-pip-version-check',
+                 *self.options, '--disable-pip-version-check',
                  '--dest', fresh, 'nova==%s' % self.pin.release],
                 env=environment, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace')
-            got = pathlib.Path(fresh, self.pin.wheel)
+            got = pathlib.Path(fresh, self.name)
             if run.returncode or not got.exists():
                 raise patch_queue.PatchsetError(
                     '%s: pip could not fetch it:\n%s\nWithout a network, put '
@@ -77,6 +85,32 @@ class Wheel:
                                                   run.stdout[-2000:].strip()))
             self._verify(got)
             os.replace(got, self.path)
+
+
+class Sdist(Archive):
+    """Upstream's sdist; it has what tests look for beside nova/."""
+
+    options = ['--no-binary=nova']
+
+    def _pinned(self) -> ty.Tuple[str, str]:
+        return self.pin.sdist, self.pin.sdist_sha256
+
+    def extract(self, target: pathlib.Path) -> pathlib.Path:
+        """Unpack it into ``target``; returns the directory it makes there."""
+        with tarfile.open(self.path) as archive:
+            # Debian 12's Python has the filters or has not.
+            archive.extraction_filter = getattr(
+                tarfile, 'data_filter', lambda member, path: member)
+            archive.extractall(target)
+        return target / ('nova-%s' % self.pin.release)
+
+
+class Wheel(Archive):
+    """Upstream's wheel, opened for reading."""
+
+    def __init__(self, checkout: pathlib.Path) -> None:
+        super().__init__(checkout)
+        self.archive = zipfile.ZipFile(self.path)
 
     def read(self, path: str) -> ty.Optional[bytes]:
         """Content of one file of the wheel, None if there is none."""
