@@ -23,12 +23,15 @@ Suites, each a run of stestr of its own:
                                              OpenStack: the most important
   boot-threading, boot-eventlet              all of what is done with servers,
                                              in both modes of Nova's services
+  upstream-threading, upstream-eventlet      upstream's own tests nearest to
+                                             our change, on the built wheel
 
-Without a name: the unit tests and those of tools/. "unit", "functional" and
-"boot" stand for both modes, "all" for everything but "boot". Run it with the
-python of the environment that "pip install -e ." and test-requirements.txt
-went into; functional and boot tests also want the Ceph bindings there
-(link_ceph_bindings.py) and the service environment (see their fixtures).
+Without a name: the unit tests and those of tools/. "unit", "functional",
+"boot" and "upstream" stand for both modes, "all" for everything but "boot".
+Run it with the python of the environment that "pip install -e ." and
+test-requirements.txt went into; functional and boot tests also want the Ceph
+bindings there (link_ceph_bindings.py) and the service environment (see their
+fixtures).
 
 Prints the traceback of each failed test, a table of the suites, and as its
 last line "N passed, N failed, N skipped". Exit status 0 if nothing failed,
@@ -51,6 +54,7 @@ import testtools
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = CHECKOUT / 'build' / 'test-results'
+UPSTREAM_TESTS = CHECKOUT / 'tools' / 'lib' / 'upstream_tests.py'
 
 THREADING = {'OS_NOVA_DISABLE_EVENTLET_PATCHING': 'true'}
 # Upstream's unit tests are held to the same: a leaked greenlet is a failure.
@@ -69,6 +73,8 @@ SUITES = {
                            NOVA_BOOT_MODE='threading'),
     'boot-eventlet': dict(THREADING, NOVA_RBD_SUITE='boot',
                           NOVA_BOOT_MODE='eventlet'),
+    'upstream-threading': {},
+    'upstream-eventlet': {},
 }
 GROUPS = {
     'all': [name for name in SUITES
@@ -76,12 +82,14 @@ GROUPS = {
     'boot': ['boot-threading', 'boot-eventlet'],
     'unit': ['unit-threading', 'unit-eventlet'],
     'functional': ['functional-threading', 'functional-eventlet'],
+    'upstream': ['upstream-threading', 'upstream-eventlet'],
 }
 # Suites of one row run at the same time. The functional ones wait more than
 # they work, for timeouts to pass, and each has a test bed of its own.
 ROWS = [['unit-threading', 'unit-eventlet', 'tools'],
         ['functional-threading', 'functional-eventlet'],
-        ['boot-core'], ['boot-threading'], ['boot-eventlet']]
+        ['boot-core'], ['upstream-threading', 'upstream-eventlet'],
+        ['boot-threading'], ['boot-eventlet']]
 # Suites on servers that they start: they take long, and a skipped test of
 # theirs means that something is missing.
 REAL = ('functional', 'boot')
@@ -114,10 +122,7 @@ class Suite(threading.Thread):
 
     def run(self) -> None:
         began = time.monotonic()
-        command = [sys.executable, '-m', 'stestr', '--repo-url',
-                   str(self.folder), 'run', '--serial', '--subunit']
-        if self.options.filter:
-            command.append(self.options.filter)
+        command = self._command()
         limit = '600' if self.real else '60'
         environment = dict(os.environ, OS_STDOUT_CAPTURE='1',
                            OS_STDERR_CAPTURE='1',
@@ -147,12 +152,27 @@ class Suite(threading.Thread):
             self._say('%s: FAILED: %s' % (self.name, problem), said[-4000:])
         self.log.close()
 
+    def _command(self) -> ty.List[str]:
+        suite, _, mode = self.name.partition('-')
+        if suite == 'upstream':
+            command = [sys.executable, str(UPSTREAM_TESTS), 'ci', '--mode',
+                       mode, '--reference', 'failed', '--workers', '1',
+                       '--subunit']
+            return command + (['--filter', self.options.filter]
+                              if self.options.filter else [])
+        command = [sys.executable, '-m', 'stestr', '--repo-url',
+                   str(self.folder), 'run', '--serial', '--subunit']
+        return command + ([self.options.filter] if self.options.filter
+                          else [])
+
     def _problem(self, status: int) -> str:
         """What went wrong that no test tells of, or nothing."""
         if self.counts['failed']:
             return ''
         if status:
-            return 'stestr ended with status %d' % status
+            return '%s ended with status %d' % (
+                'upstream_tests' if self.name.startswith('upstream')
+                else 'stestr', status)
         ran = sum(self.counts.values())
         if self.options.filter or self.class_skipped and ran:
             return ''

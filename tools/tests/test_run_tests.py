@@ -122,6 +122,28 @@ class RunTestsTest(testtools.TestCase):
             code, output = self.run_tests(suite, '--fail-skipped')
             self.assert_ends(line, output)
 
+    def test_upstream_in_both_modes(self):
+        # The real program has tests of its own.
+        (self.root / 'tools' / 'lib').mkdir()
+        (self.root / 'tools' / 'lib' / 'upstream_tests.py').write_text(
+            'import os, subunit, sys\n'
+            'stream = subunit.StreamResultToBytes(sys.stdout.buffer)\n'
+            'for status in ("success", "xfail", "fail"):\n'
+            '    stream.status(test_id=" ".join(sys.argv[1:4]) + status,\n'
+            '                  test_status=status)\n'
+            'open(os.environ["NOVA_RBD_COUNT"], "w").write("3")\n')
+        code, output = self.run_tests('upstream', '--filter', 'x')
+        self.assertEqual(1, code, output)
+        self.assert_ends('4 passed, 2 failed, 0 skipped', output)
+        for mode in ('threading', 'eventlet'):
+            self.assertIn('upstream-%s: FAILED ci --mode %sfail' % (
+                mode, mode), output)
+
+    def test_upstream_cannot_be_run(self):
+        code, output = self.run_tests('upstream-threading')
+        self.assertEqual(1, code, output)
+        self.assertIn('upstream_tests ended with status 2', output)
+
     def test_module_does_not_import(self):
         self.write('tools/tests/test_a.py', PASS)
         self.write('tools/tests/test_b.py', PASS, imports='import no_such')
