@@ -12,6 +12,7 @@
 
 
 import unittest
+from unittest import mock
 
 import benchmark_samples  # noqa: F401
 
@@ -24,3 +25,14 @@ class FileTestCase(unittest.TestCase):
         made = clusters._File(iter([b'abc', b'', b'de']))
         self.assertEqual([b'ab', b'c'], [made.read(2), made.read(2)])
         self.assertGreater(clusters.available_memory(), 0)
+
+
+class ClusterTestCase(unittest.TestCase):
+
+    def test_warm_up_is_uploaded_once(self):
+        cluster = clusters.Cluster('/c', 'u', 'p')
+        cluster.bed = mock.Mock()
+        cluster.bed.glance.upload.return_value = 'uuid'
+        self.assertEqual(['uuid', 'uuid'],
+                         [cluster.warm_up(), cluster.warm_up()])
+        cluster.bed.glance.upload.assert_called_once()

@@ -79,6 +79,7 @@ class EnvironmentTestCase(unittest.TestCase):
         cluster.bed.nova_config.return_value = {'DEFAULT': {}, 'glance': {
             'rbd_user': 'nova', 'enable_rbd_download': True}}
         cluster.bed.context.return_value.to_dict.return_value = {'a': 1}
+        cluster.warm_up.return_value = 'small'
         self.bench = methods.Bench(cluster, folder.name, [])
 
     def test_without_nova(self):
@@ -90,6 +91,7 @@ class EnvironmentTestCase(unittest.TestCase):
         found = methods.environment_of(self.bench, methods.METHODS['http'],
                                        self.path)
         self.assertEqual('true', found['OS_NOVA_DISABLE_EVENTLET_PATCHING'])
+        self.assertEqual('small', found['DOWNLOAD_WARM_UP'])
         self.assertEqual({'a': 1}, json.loads(found['DOWNLOAD_CONTEXT']))
         with contextlib.closing(open(self.path + '.conf')) as f:
             text = f.read()

@@ -51,6 +51,9 @@ class Cluster:
     :ivar pool: where the images are
     :ivar admin: name of a client that may write
     :ivar admin_conf: path of a ceph.conf for that one
+    :ivar fixture: the CephCluster, None if it is yours
+    :ivar bed: the RbdTestBed, None if there is none
+    :ivar glance_ids: ids of images in Glance by their names
     """
 
     def __init__(self, conf: str, user: str, pool: str,
@@ -118,6 +121,12 @@ class Cluster:
         self.glance_ids[name] = self.bed.glance.upload(
             _File(stream()), name=name,
             disk_format='raw' if workload.fill == 'random' else 'qcow2')
+
+    def warm_up(self) -> str:
+        """The id of a small image in Glance."""
+        if 'warm-up' not in self.glance_ids:
+            self.glance_ids['warm-up'] = self.bed.glance.upload(b'warm-up')
+        return self.glance_ids['warm-up']
 
     def remove(self, name: str, workload: Workload) -> None:
         """Remove what create and upload made."""

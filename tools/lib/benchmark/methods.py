@@ -175,4 +175,5 @@ def environment_of(bench: Bench, method: Method, path: str) -> dict[str, str]:
     rbd_testbed.write_config(path + '.conf', config)
     context = bench.cluster.bed.context().to_dict()
     return dict(os.environ, OS_NOVA_DISABLE_EVENTLET_PATCHING='true',
-                DOWNLOAD_CONTEXT=json.dumps(context))
+                DOWNLOAD_CONTEXT=json.dumps(context),
+                DOWNLOAD_WARM_UP=bench.cluster.warm_up())
