@@ -28,11 +28,11 @@ PROGRAM=tools/$(basename "$0")
 PYTHON=/usr/bin/python3
 PACKAGES=(
     python3 python3-venv
-    ceph-mon ceph-osd ceph-mgr ceph-common python3-rados python3-rbd
+    ceph-mon ceph-osd ceph-common python3-rados python3-rbd
     qemu-utils
-    # For the tests alone.
-    git iproute2 iptables btrfs-progs fuse2fs
 )
+# What only the tests need.
+TEST_PACKAGES=(git iproute2 iptables btrfs-progs fuse2fs ceph-mgr)
 # What it takes to boot servers.
 BOOT_PACKAGES=(
     rabbitmq-server mariadb-server-core mariadb-client-core
