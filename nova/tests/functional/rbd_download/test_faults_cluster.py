@@ -148,7 +148,8 @@ class OSDTestCase(ClusterFaultTestCase):
         # Twice as long as with an OSD that serves at once, see slow().
         self.check_waited_for(
             'OSD is slow',
-            'each request waits for 0.2 s and for all before it', 4,
+            'each request waits for 0.2 s and for all before it; the '
+            'stall timeout is 20 seconds', 4,
             lambda goes_on: self.bed.cluster.slow_down(0.2))
 
     def test_stutters(self):
