@@ -49,6 +49,30 @@ def normalise(extents: Iterable[tuple[int, int]], size: int,
     return result
 
 
+def rotated(extents: list[tuple[int, int]], unit: int,
+            part: float) -> list[tuple[int, int]]:
+    """Let ranges begin in the middle and go round the end.
+
+    Nodes that read the same image at the same time then do not ask the same
+    OSD for the same object, one and all.
+
+    :param extents: pairs of offset and length in bytes, in order
+    :param unit: bytes; the new beginning is a multiple of it in the image, or
+        the beginning of a range
+    :param part: how much of the data comes before it, from 0 to 1
+    :returns: the same bytes, in pairs of offset and length
+    """
+    skip = int(total(extents) * part)
+    for n, (offset, length) in enumerate(extents):
+        if skip < length:
+            start = max(offset, (offset + skip) // unit * unit)
+            head = [(offset, start - offset)] if start > offset else []
+            return [(start, offset + length - start), *extents[n + 1:],
+                    *extents[:n], *head]
+        skip -= length
+    return extents
+
+
 class Cursor:
     """Cuts ranges into pieces at multiples of a length that may change.
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
+import os
 import threading
 import time
 
@@ -133,6 +134,11 @@ class Pipeline:
         self.counters = Counters()
         # Guards all below, and the counters.
         self._changed = threading.Condition()
+        if hasher is None:
+            # A digest needs them in order.
+            parts = extents_.rotated(
+                parts, snapshot.unit,
+                int.from_bytes(os.urandom(4), 'big') / (1 << 32))
         self._cursor = extents_.Cursor(parts)
         self._exhausted = False
         self._failure: BaseException | None = None

@@ -41,6 +41,8 @@ BLOCK = 4096
 class FakeSnapshot:
     """An image in memory, whose reads take random time."""
 
+    unit = 4 * BLOCK
+
     def __init__(self, data):
         self.data = data
         self.size = len(data)
@@ -83,6 +85,11 @@ class PipelineTestCase(test.NoDBTestCase):
     def setUp(self):
         super().setUp()
         self.touched = 0
+        # All begin with the first byte.
+        self.start = mock.patch.object(pipeline.os, 'urandom',
+                                       return_value=bytes(4))
+        self.start.start()
+        self.addCleanup(self.start.stop)
 
     def touch(self):
         self.touched += 1
@@ -130,6 +137,21 @@ class PipelineTestCase(test.NoDBTestCase):
             self.assertEqual(len(data), pipe.counters.done_bytes)
             self.assertEqual(sum(length for _, length in parts),
                              pipe.counters.read_bytes)
+
+    def test_order(self):
+        # Whoever reads the same at the same time begins somewhere else,
+        # unless there is a digest.
+        self.start.stop()
+        begun = set()
+        for _ in range(20):
+            self.make(self.data(40), inflight=1).run()
+            begun.add(self.snapshot.reads[0][0])
+            self.assertEqual(20, len(set(self.snapshot.reads)))
+        self.assertGreater(len(begun), 3)
+        self.assertEqual({0}, {offset % (4 * BLOCK) for offset in begun})
+        self.make(self.data(40), hasher=hashlib.sha256(), inflight=1).run()
+        self.assertEqual(sorted(self.snapshot.reads), self.snapshot.reads)
+        self.start.start()
 
     def test_nothing_to_read(self):
         hasher = hashlib.md5(usedforsecurity=False)

@@ -74,6 +74,29 @@ class ExtentsTestCase(test.NoDBTestCase):
                 self.assertLess(first + length, second)
             self.assertEqual(len(covered), extents.total(found))
 
+    def test_rotated(self):
+        ranges = [(0, 8), (16, 4), (32, 16)]
+        for part, expected in (
+                (0, ranges),
+                (0.2, [(4, 4), (16, 4), (32, 16), (0, 4)]),
+                (0.3, [(16, 4), (32, 16), (0, 8)]),
+                (0.999, [(44, 4), (0, 8), (16, 4), (32, 12)])):
+            self.assertEqual(expected, extents.rotated(ranges, 4, part), part)
+
+    def test_rotated_is_the_same(self):
+        rand = random.Random(4)
+        for _ in range(300):
+            size = rand.randrange(1, 200)
+            ranges = extents.normalise(
+                [(rand.randrange(0, 220), rand.randrange(0, 50))
+                 for _ in range(rand.randrange(6))], size, 4)
+            found = extents.rotated(ranges, rand.choice((1, 8, 24)),
+                                    rand.random())
+            self.assertEqual(
+                [n for o, c in ranges for n in range(o, o + c)],
+                sorted(n for o, c in found for n in range(o, o + c)))
+            self.assertNotIn(0, [length for _, length in found])
+
     def cut(self, parts, *lengths):
         cursor = extents.Cursor(parts)
         pieces = []
