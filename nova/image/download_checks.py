@@ -297,12 +297,29 @@ def _locations(image: dict[str, ty.Any], urls: tuple[str, ...],
                      else 'is not compared with the cluster, which cannot be '
                      'asked')) for location in verdict.candidates]
     state = WARNING if items else PROBLEM
-    items += [Item(topic, state, '%s is not read: %s' % (refusal.url,
-                                                         refusal.reason),
-                   _refusal_cure(refusal, image, fsid, cluster))
-              for refusal in verdict.refusals]
+    for refusal in verdict.refusals:
+        found = '%s is not read: %s' % (refusal.url, refusal.reason)
+        if state == PROBLEM and _is_of_wrong_pools(refusal, facts):
+            # The cure of that is in its own line.
+            items.append(Item(topic, NOT_APPLICABLE, found))
+        else:
+            items.append(Item(topic, state, found, _refusal_cure(
+                refusal, image, fsid, cluster)))
     chosen = verdict.candidates[0] if verdict.candidates else None
     return (chosen if facts.get('fsid') else None), items
+
+
+def _is_of_wrong_pools(refusal: location_policy.Refusal,
+                       facts: dict[str, ty.Any]) -> bool:
+    """Whether a location is refused for pools that do not even exist."""
+    allowed = location_policy.allowed_pools()
+    return '[glance]/rbd_pool' in refusal.reason and allowed <= {
+        pool for pool, right in _rights(facts).items() if right == 'missing'}
+
+
+def _rights(facts: dict[str, ty.Any]) -> dict[str, str]:
+    """Return what the key may read, by pool."""
+    return {entry['pool']: entry['read'] for entry in facts.get('pools', [])}
 
 
 def _fsid_of(url: str) -> str:
@@ -400,6 +417,11 @@ def _judge_sample(image: dict[str, ty.Any],
     if location is None:
         return Item(topic, NOT_APPLICABLE, 'there is nothing to read')
     if 'code' in sample:
+        if (_rights(facts).get(location.pool) == 'no' and
+                location.pool in location_policy.allowed_pools()):
+            # The cure of that is in the line about the pools.
+            return Item(topic, NOT_APPLICABLE, 'pool %s may not be read'
+                        % location.pool)
         cure = direct_download.CURES.get(sample['code'],
                                          'see "ceph health detail"')
         if sample['code'] == 'permission':

@@ -143,6 +143,30 @@ class ImageTestCase(test.NoDBTestCase):
         self.assertEqual(['ok', 'warning'], [item.state for item in items])
         self.assertIn('rbd_pool = volumes', items[1].cure)
 
+    def test_what_follows_from_the_pools_is_no_problem_of_its_own(self):
+        self.flags(rbd_pool='imagez', group='glance')
+        wrong = [{'pool': 'imagez', 'read': 'missing', 'write': 'missing'}]
+        _location, (item,) = self._locations(URL, known=facts(pools=wrong))
+        self.assertEqual(('not applicable', ''), (item.state, item.cure))
+        # The pool is there, only not that of Glance.
+        wrong[0]['read'] = 'yes'
+        _location, (item,) = self._locations(URL, known=facts(pools=wrong))
+        self.assertEqual('problem', item.state)
+        self.assertIn('rbd_pool = images', item.cure)
+
+        self.flags(rbd_pool='images', group='glance')
+        refused = facts(pools=[
+            {'pool': 'images', 'read': 'no', 'write': 'no'}])
+        item = download_checks._judge_sample(
+            self.image, locations.parse_rbd_url(URL),
+            {'code': 'permission', 'message': 'no; give'}, refused)
+        self.assertEqual('not applicable', item.state)
+        self.flags(rbd_pool='', group='glance')
+        item = download_checks._judge_sample(
+            self.image, locations.parse_rbd_url(URL),
+            {'code': 'permission', 'message': 'no; give'}, refused)
+        self.assertEqual('problem', item.state)
+
     def test_another_cluster(self):
         location, (item,) = self._locations(
             URL, known=facts(fsid=FSID.replace('5a', '6a')))
