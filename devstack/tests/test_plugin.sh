@@ -73,9 +73,13 @@ iniset "$NOVA_CONF" libvirt images_type rbd
 iniset "$NOVA_CONF" libvirt rbd_user cinder
 iniset "$GLANCE_API_CONF" DEFAULT show_multiple_locations True
 
+# What enable_plugin notes down, but for this very checkout and no clone.
+DEVSTACK_PLUGINS=nova-rbd
+declare -A GITDIR=([nova-rbd]=$PLUGIN/..)
+
 function run {
-    source "$PLUGIN/settings"
-    source "$PLUGIN/plugin.sh" "$@"
+    load_plugin_settings
+    run_plugins "$@"
 }
 
 echo "== a controller"
