@@ -13,6 +13,7 @@
 """The progress of a download on a terminal, or in lines."""
 
 import logging
+import os
 import time
 import typing as ty
 
@@ -22,7 +23,12 @@ from nova.image import check_item
 BAR_INTERVAL = 0.1
 LINE_INTERVAL = 5.0
 
+# Columns of the bar, and how few may be left of it on a narrow terminal.
 BAR_WIDTH = 30
+LEAST_BAR_WIDTH = 8
+
+# Columns that the name of what is downloaded gets at least.
+LEAST_TEXT_WIDTH = 8
 
 
 class Progress:
@@ -55,15 +61,39 @@ class Progress:
                 min(100, 100 * done // total), size(done), size(total),
                 size(rate))
             if rate:
-                figures += '  %d:%02d left' % divmod(
-                    max(0, round((total - done) / rate)), 60)
+                figures += '  %s left' % _duration(
+                    max(0, round((total - done) / rate)))
         if not self._terminal:
             self._write('%s: %s\n' % (self._text, figures.strip()))
             return
         self._drawn = True
-        filled = BAR_WIDTH * min(done, total) // total if total else 0
-        self._write('\r%s [%s] %s\x1b[K' % (
-            self._text, ('#' * filled).ljust(BAR_WIDTH), figures))
+        self._write('\r%s\x1b[K' % self._fit(
+            min(done / total, 1.0) if total else 0.0, figures))
+
+    def _fit(self, part: float, figures: str) -> str:
+        """Return a line that is not broken by the terminal.
+
+        A line that is would not be overwritten by the next one.
+
+        :param part: how much of the bar is filled, from 0 to 1
+        """
+        room = self._columns() - len(figures) - len('x [] ')
+        text = self._text
+        # The bar gives way first, then the name.
+        width = min(BAR_WIDTH, max(LEAST_BAR_WIDTH, room - len(text)))
+        if len(text) + width > room:
+            length = max(LEAST_TEXT_WIDTH, room - width)
+            if len(text) > length:
+                text = text[:length - 3] + '...'
+        bar = ('#' * int(width * part)).ljust(width)
+        return ('%s [%s] %s' % (text, bar, figures))[:self._columns() - 1]
+
+    def _columns(self) -> int:
+        """Return the columns of the terminal, which may change."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
+        except (OSError, ValueError):
+            return 80
 
     def clear(self) -> None:
         """Make room for other text."""
@@ -74,6 +104,14 @@ class Progress:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def _duration(seconds: int) -> str:
+    """Write seconds as minutes or hours."""
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return '%d:%02d' % (minutes, seconds)
+    return '%d:%02d:%02d' % (*divmod(minutes, 60), seconds)
 
 
 class ClearingHandler(logging.StreamHandler):

@@ -12,6 +12,8 @@
 
 import io
 import logging
+import os
+import termios
 
 import fixtures
 
@@ -37,8 +39,10 @@ class ProgressTestCase(test.NoDBTestCase):
         self.useFixture(fixtures.MockPatchObject(
             image_download_progress.time, 'monotonic', lambda: self.now))
 
-    def _progress(self, terminal):
+    def _progress(self, terminal, columns=120):
         self.stream = Stream(terminal)
+        self.useFixture(fixtures.MockPatchObject(
+            image_download_progress.Progress, '_columns', lambda _: columns))
         self.progress = image_download_progress.Progress('x', self.stream)
 
     def _show(self, seconds, done, total):
@@ -54,6 +58,40 @@ class ProgressTestCase(test.NoDBTestCase):
         self.progress.clear()
         self.progress.clear()
         self.assertEqual(1, self.stream.getvalue().count('\r\x1b[K'))
+
+    def test_bar_fits_the_terminal(self):
+        # A line that is broken would not be overwritten by the next one.
+        for columns, shown in (
+            (120, '6f1d5b1e-0c69-4a52-9a6b-2f1d7f0e6a11 [#######'),
+            (100, '6f1d5b1e-0c69-4a52-9a6b-2f1d7f0e6a11 [##'),
+            (80, '6f1d5b1e-0c69-4a52... [##      ]  25%  2.0 GiB'),
+            (60, '6f1d5... [##      ]  25%  2.0 GiB of 8.0 GiB  1.0 Gi'),
+        ):
+            self._progress(True, columns)
+            self.progress._text = '6f1d5b1e-0c69-4a52-9a6b-2f1d7f0e6a11'
+            self.progress._started = self.progress._shown = 100.0
+            self._show(2, 2 << 30, 8 << 30)
+            line = self.stream.getvalue()[1:-len('\x1b[K')]
+            self.assertTrue(line.startswith(shown), line)
+            self.assertLess(len(line), columns)
+            self.now = 100.0
+
+    def test_columns(self):
+        with open(os.devnull, 'w') as stream:
+            # It is no terminal.
+            progress = image_download_progress.Progress('x', stream)
+            self.assertEqual(80, progress._columns())
+        parent, child = os.openpty()
+        self.addCleanup(os.close, parent)
+        with open(child, 'w') as stream:
+            termios.tcsetwinsize(child, (24, 133))
+            progress = image_download_progress.Progress('x', stream)
+            self.assertEqual(133, progress._columns())
+
+    def test_hours(self):
+        self._progress(True)
+        self._show(10, 1 << 20, 1 << 30)
+        self.assertIn('  2:50:30 left', self.stream.getvalue())
 
     def test_lines(self):
         self._progress(False)
