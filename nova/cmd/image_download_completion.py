@@ -59,14 +59,22 @@ def script(parser: argparse.ArgumentParser) -> str:
                            % ('|'.join('%s:%s' % (command, option) for option
                                        in action.option_strings), words))
         words = ' '.join([*_options(each), *(() if command else commands)])
+        # Where no file is wanted its name would be taken for an image's.
+        files = '' if _wants_file(each) else (
+            '            compopt +o default 2>/dev/null ||:\n')
         options.append(
-            '        %s) [[ $word == -* || -z $command ]] &&\n'
+            '        %s)\n%s            [[ $word == -* || -z $command ]] &&\n'
             '            COMPREPLY=($(compgen -W "%s" -- "$word")) ;;'
-            % (command or "''", words))
+            % (command or "''", files, words))
     return _SCRIPT % {
         'prog': parser.prog, 'function': parser.prog.replace('-', '_'),
         'commands': '|'.join(commands), 'choices': '\n'.join(choices),
         'options': '\n'.join(options)}
+
+
+def _wants_file(parser: argparse.ArgumentParser) -> bool:
+    return any(action.metavar == 'PATH' for action in parser._actions
+               if not action.option_strings)
 
 
 def _options(parser: argparse.ArgumentParser) -> ty.Iterator[str]:

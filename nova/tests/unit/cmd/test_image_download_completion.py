@@ -67,6 +67,13 @@ class CompletionTestCase(test.NoDBTestCase):
     def test_images_are_not_known(self):
         self.assertEqual(set(), self._complete('check', ''))
 
+    def test_file_names_only_where_a_file_is_wanted(self):
+        # What bash falls back to if there is no word to offer.
+        self.script = 'compopt() { echo "$@"; }\n' + self.script
+        for command in ('check', 'precache', 'bench'):
+            self.assertEqual({'+o', 'default'}, self._complete(command, ''))
+        self.assertEqual(set(), self._complete('fetch', 'image', ''))
+
     def test_registration(self):
         self.assertIn('complete -o default -F _nova_image_download '
                       'nova-image-download\n', self.script)
