@@ -253,17 +253,18 @@ def precache(context: nova_context.RequestContext, image: dict[str, ty.Any],
     """
     path = service_view.cache_path(image['id'])
     _check_owner()
-    if os.path.exists(path):
-        # Else it would be removed as if nobody had asked for it. It may
-        # belong to QEMU's user, while it is in use; it is not removed then.
-        with contextlib.suppress(PermissionError):
-            os.utime(path)
-        stat = os.stat(path)
-        return Outcome('', stat.st_size, None, stat.st_blocks * 512, 0.0, '')
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with Watch(image, path + '.part', show) as watch:
-        images.fetch_to_raw(context, image['id'], path)
-        return watch.outcome(path)
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with Watch(image, path + '.part', show) as watch:
+            # It may have waited for somebody else who fetched it.
+            if images.fetch_to_raw(context, image['id'], path) is not False:
+                return watch.outcome(path)
+    # Else it would be removed as if nobody had asked for it. It may belong to
+    # QEMU's user, while it is in use; it is not removed then.
+    with contextlib.suppress(PermissionError):
+        os.utime(path)
+    stat = os.stat(path)
+    return Outcome('', stat.st_size, None, stat.st_blocks * 512, 0.0, '')
 
 
 def _check_owner() -> None:

@@ -63,7 +63,8 @@ def fetch_once(staged: bool = False) -> ty.Callable:
     trusted_certs=None)``. If path is a file of the image cache it runs under
     a lock that is shared by all hosts of a shared instances path and that is
     freed when its holder dies. Whoever waited finds the file and returns.
-    Other paths are none of our business and are passed through.
+    Other paths are none of our business and are passed through. What is
+    returned for a file of the cache is whether it was fetched here.
 
     :param staged: whether the function writes to path itself, so that it is
         to be given another one that is renamed afterwards
@@ -77,7 +78,7 @@ def fetch_once(staged: bool = False) -> ty.Callable:
                 if os.path.exists(path):
                     LOG.debug('Image %s was fetched by someone else '
                               'meanwhile', image_href)
-                    return None
+                    return False
                 # A conversion may outlive the process that wanted it, with a
                 # lock on its file.
                 discard(path + '.converted')
@@ -90,7 +91,7 @@ def fetch_once(staged: bool = False) -> ty.Callable:
                         sync_file(part)
                         os.rename(part, path)
                 _make_durable(path)
-            return None
+            return True
         return wrapper
     return decorator
 

@@ -166,9 +166,14 @@ class PrecacheTestCase(DownloadTestCase):
         self._wanted.add(self.cache_path(self.image_id))
         self.write_config(rbd_download_max_rate=8 * MiB)
         processes = [self.start('precache', self.image_id) for _ in range(2)]
+        said = []
         for process in processes:
             out, err = process.communicate(timeout=120)
             self.assertEqual(0, process.returncode, out + err)
+            said.append(out)
+        self.assertEqual(1, sum(' over RBD' in out for out in said), said)
+        self.assertEqual(1, sum('is in the image cache already' in out
+                                for out in said), said)
         self.assertEqual(self.digest,
                          base.sha512(self.cache_path(self.image_id)))
         self.assertEqual(0, self.downloads(self.image_id))

@@ -170,6 +170,14 @@ class PrecacheTestCase(WatchedTestCase):
                                              IMAGE['id'], self.path)
         self.assertNoTrace(['_base'])
 
+    def test_somebody_else_fetched_it(self):
+        def wait(*args):
+            self._over_http(*args)
+            return False
+
+        self.fetched.side_effect = wait
+        self.assertEqual('', self._precache().method)
+
     def test_there_already(self):
         self._precache()
         os.utime(self.path, (1, 1))

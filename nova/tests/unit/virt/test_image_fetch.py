@@ -225,15 +225,15 @@ class PassThroughTest(CacheTestCase):
 class FetchOnceTest(CacheTestCase):
 
     def test_missing(self):
-        self.assertIsNone(self._fetch()('context', 'image', self.path,
-                                        trusted_certs='certs'))
+        self.assertTrue(self._fetch()('context', 'image', self.path,
+                                      trusted_certs='certs'))
         self.assertEqual([('context', 'image', self.path, 'certs')],
                          self.fetches)
         self.assertEqual('whole', self._read(self.path))
 
     def test_present(self):
         self._write(self.path, data='before')
-        self._fetch()('context', 'image', self.path)
+        self.assertIs(False, self._fetch()('context', 'image', self.path))
         self.assertEqual([], self.fetches)
         self.assertEqual('before', self._read(self.path))
 
