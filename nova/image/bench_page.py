@@ -31,11 +31,13 @@ _PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; color: #222; margin: 2em auto;
-       max-width: 760px; padding: 0 1em; }}
+       max-width: 800px; padding: 0 1em; }}
 h1 {{ font-size: 1.5em; }} h2 {{ font-size: 1.15em; margin-top: 2em; }}
 table {{ border-collapse: collapse; width: 100%; font-size: 0.9em; }}
 th, td {{ text-align: right; padding: 0.3em 0.6em;
          border-bottom: 1px solid #ddd; }}
+td {{ white-space: nowrap; }}
+div {{ overflow-x: auto; }}
 th:first-child, td:first-child {{ text-align: left; }}
 svg {{ width: 100%; height: auto; }}
 svg text {{ font: 12px system-ui, sans-serif; fill: #444; }}
@@ -103,7 +105,7 @@ def _table(summaries: ty.Sequence[dict[str, ty.Any]]) -> str:
              '%.2f' % summary['cpu_seconds'],
              check_item.size(summary['allocated']),
              summary['verified']) for summary in summaries]
-    return '<table>\n<tr>%s</tr>\n%s\n</table>' % (
+    return '<div><table>\n<tr>%s</tr>\n%s\n</table></div>' % (
         ''.join('<th>%s</th>' % html.escape(cell) for cell in head),
         '\n'.join('<tr>%s</tr>' % ''.join(
             '<td>%s</td>' % html.escape(cell) for cell in row)
