@@ -17,6 +17,7 @@
 #                      .venv-nova with our Nova and .venv-services with
 #                      Keystone, Glance and Placement
 #   bootstrap_tests    test-requirements.txt into .venv-nova
+#   bootstrap_shell    the openstack command into .venv-nova
 #   bootstrap_upstream .venv-upstream, with upstream's Nova as it is
 #
 # What is up to date is left alone. Whatever goes wrong ends the script with
@@ -150,10 +151,11 @@ fill_services() {
         "$CHECKOUT/tools/services-requirements.txt"
 }
 
-fill_tests() {
+# fill_more NAME STAMP: what is in NAME-requirements.txt.
+fill_more() {
     "$VENV/bin/pip" install -c "$CHECKOUT/constraints.txt" \
-        -r "$CHECKOUT/test-requirements.txt" &&
-        printf '%s\n' "$1" >"$VENV/.stamp-tests"
+        -r "$CHECKOUT/$1-requirements.txt" &&
+        printf '%s\n' "$2" >"$VENV/.stamp-${1##*/}"
 }
 
 # One at a time: both commands may be run at once, and twice.
@@ -220,16 +222,24 @@ bootstrap() {
     unlock
 }
 
-bootstrap_tests() {
+# bootstrap_more NAME TEXT: what is in NAME-requirements.txt, unless it is there.
+bootstrap_more() {
     local stamp
     lock
-    stamp=$(stamp_of "$VENV" "$VENV/.stamp" \
-        "$CHECKOUT/test-requirements.txt")
-    [ "$(cat "$VENV/.stamp-tests" 2>/dev/null)" = "$stamp" ] ||
-        step 'What the tests need, into .venv-nova' fill_tests "$stamp" ||
-        die "pip could not install test-requirements.txt: is there a" \
-            "network? See $SETUP_LOG"
+    stamp=$(stamp_of "$VENV" "$VENV/.stamp" "$CHECKOUT/$1-requirements.txt")
+    [ "$(cat "$VENV/.stamp-${1##*/}" 2>/dev/null)" = "$stamp" ] ||
+        step "$2, into .venv-nova" fill_more "$1" "$stamp" ||
+        die "pip could not install $1-requirements.txt: is there a network?" \
+            "See $SETUP_LOG"
     unlock
+}
+
+bootstrap_tests() {
+    bootstrap_more test 'What the tests need'
+}
+
+bootstrap_shell() {
+    bootstrap_more tools/shell 'The openstack command'
 }
 
 fill_upstream() {

@@ -280,6 +280,25 @@ def keep_logs(bed: rbd_testbed.RbdTestBed) -> None:
             shutil.copy(path, LOGS)
 
 
+def shell() -> int:
+    """Keep the servers, and give the user a shell on a compute node.
+
+    :returns: the exit status of the shell
+    """
+    import playground
+    say('Start Ceph, Keystone and Glance on the loopback interface ...')
+    try:
+        place = playground.Playground(
+            started=lambda what: say(f'    {what}'))
+        with place:
+            check_room(place.home, place.IMAGE[0])
+            place.upload()
+            say(playground.WELCOME)
+            return place.shell()
+    except fixtures.MultipleExceptions as e:
+        raise e.args[0][1] from None
+
+
 def check_room(directory: str, size: int) -> None:
     """Refuse to start without the disk space for it.
 
@@ -343,6 +362,7 @@ def show(rows: list[list[Any]], size: int, data: int) -> None:
 Logs are kept in {LOGS}: what Nova said is in nova.log.
 
 With an image of your own:      tools/demo --image FILE
+A node to play with:            tools/demo --shell
 From a cluster of your own:     {checkout}/.venv-nova/bin/python \\
       {checkout}/nova/storage/rbd_export --help
 On a compute node:              see "Install it" in README.rst""")
@@ -368,6 +388,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help='size of the image made for it (%(default)s)')
     parser.add_argument('--data', type=parse_size, default='400M',
                         help='data in the image made for it (%(default)s)')
+    parser.add_argument('--shell', action='store_true',
+                        help='keep the servers, and open a shell on a compute '
+                        'node with nova-image-download to try it')
     options = parser.parse_args(argv)
     if options.data > options.size:
         parser.error('--data is more than --size')
@@ -404,6 +427,8 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
+        if options.shell:
+            return shell()
         run(options)
     except KeyboardInterrupt:
         print('\ntools/demo: interrupted, everything is stopped',
