@@ -49,3 +49,14 @@ man_pages = [
     ('admin/nova-image-download', 'nova-image-download',
      'see how a compute node gets images, and let it get some', '', 1),
 ]
+
+
+def setup(app):
+    """Adapt what is the same for all builders."""
+    def adapt(app):
+        if app.builder.name == 'man':
+            # Its place at the top of a manual page is small.
+            app.config.project = 'Nova'
+
+    app.connect('builder-inited', adapt)
+    return {'parallel_read_safe': True, 'parallel_write_safe': True}
