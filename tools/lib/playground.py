@@ -75,8 +75,8 @@ key are in the directory you are in, and Glance has an image "demo" in RBD.
     mistake                                 ten mistakes to make, for check
     mend                                    put everything in order again
 
-"ceph", "rbd" and "openstack" work too, as the administrator. "exit" stops and
-removes everything.
+"ceph", "rbd" and "openstack" work too, as the administrator; there is no
+manager, which "ceph df" would wait for. "exit" stops and removes everything.
 """
 
 
