@@ -21,6 +21,7 @@ from benchmark_samples import sample
 from benchmark_samples import workload
 
 from benchmark import pages
+from benchmark import plots
 
 
 class PagesTestCase(unittest.TestCase):
@@ -91,6 +92,10 @@ class PagesTestCase(unittest.TestCase):
         told = {'model': 'disks', 'nodes': 10, 'digest': True,
                 'order': 'in order', 'seconds': 3.0, 'median': 2.0,
                 'queue': 5, 'busy': 1.5, 'bound': 1.0}
-        self.write(result(nodes=[told]))
-        self.assertIn('10 nodes, verified', self.text('nodes-disks.svg'))
+        self.write(result(nodes=[told, dict(told, digest=False)]))
+        plot = self.text('nodes-disks.svg')
+        self.assertIn('10 nodes, verified', plot)
+        # The engine goes in order for the sake of the digest alone.
+        self.assertEqual((1, 1), (plot.count(plots.OURS),
+                                  plot.count(plots.THEIRS)))
         self.assertIn('- 1.5\n', self.text('nodes.inc'))

@@ -88,6 +88,14 @@ ORDERS = {
 }
 
 
+def ours(digest: bool) -> str:
+    """The order in which the engine goes.
+
+    :param digest: whether it verifies the image
+    """
+    return 'in order' if digest else 'rotated'
+
+
 def pieces_of(model: Model, order: str, rng: random.Random) -> list[int]:
     """The reads of a node, as numbers of READ bytes each, in their order."""
     count = model.image // READ

@@ -166,8 +166,8 @@ def _nodes(results: Results) -> Iterable[tuple[str, str]]:
                 ', verified' if entry['digest'] else '')
             groups.setdefault(name, []).append(plots.Bar(
                 entry['order'], entry['seconds'],
-                colour=plots.OURS if entry['order'] == 'in order'
-                else plots.THEIRS))
+                colour=plots.OURS if entry['order'] == nodes.ours(
+                    entry['digest']) else plots.THEIRS))
         yield f'nodes-{model}.svg', plots.bars(
             f'Until the last node has the image, OSDs on {model}', groups,
             's')
