@@ -35,7 +35,7 @@ class TablesTestCase(unittest.TestCase):
         self.assertEqual(1, len({line.index('-') for line in lines[1:2]}))
 
     def test_page(self):
-        text = tables.page(['a', 'b'], [['1', ''], ['2', '3']])
+        text = tables.page(['a', 'b'], [['x-y', ''], ['2', '1-3']])
         self.assertEqual(
             '.. list-table::\n   :header-rows: 1\n\n   * - a\n     - b\n'
-            '   * - 1\n     -\n   * - 2\n     - 3\n', text)
+            '   * - x-y\n     -\n   * - 2\n     - 1\u20113\n', text)

@@ -133,8 +133,8 @@ class Method(NamedTuple):
 
 
 METHODS = {
-    'engine': Method('rbd_export', _engine),
-    'verified': Method('rbd_export, sha512 verified', _verified),
+    'engine': Method('our engine', _engine),
+    'verified': Method('our engine, sha512 verified', _verified),
     'rbd-export': Method('rbd export', _rbd, 'rbd'),
     'rbd-export-20': Method('rbd export, 20 concurrent ops', _rbd20, 'rbd'),
     'rbd-export-sync': Method('rbd export, then sync', _rbd_sync, 'rbd'),
@@ -143,9 +143,9 @@ METHODS = {
         'enable_rbd_download': False, 'allowed_direct_url_schemes': []}),
     'upstream': Method("upstream's Nova, over RBD", _upstream, 'rbd', nova={
         'enable_rbd_download': True}),
-    'nova': Method('Nova, over RBD, not verified', _nova, nova={
+    'nova': Method('our Nova, over RBD, unverified', _nova, nova={
         'rbd_download_verify_hash': False, 'rbd_download_fallback': False}),
-    'nova-verified': Method('Nova, over RBD, sha512 verified', _nova, nova={
+    'nova-verified': Method('our Nova, over RBD, sha512', _nova, nova={
         'rbd_download_fallback': False}),
     'reads': Method('limit: librbd reads thrown away', _reads, file=False),
     'sha512': Method('limit: sha512 in memory', _sha512, file=False),

@@ -111,7 +111,7 @@ def _scaling(results: Results) -> Iterable[tuple[str, str]]:
                           about.log)
         for figure, title, scale, unit in FIGURES[:3]:
             yield f'scaling-{name}-{figure}.svg', plots.lines(
-                f'{title} against {about.text.split(",")[0]}', axis, unit, {
+                f'{title} against {about.title}', axis, unit, {
                     METHODS[method].text: [
                         (point['x'],
                          (middle(point['samples'][method], figure) or 0)

@@ -25,11 +25,13 @@ from .workloads import Workload
 class Series(NamedTuple):
     """Workloads that differ in one thing.
 
-    :ivar text: what differs, with its unit
+    :ivar title: what differs
+    :ivar text: the same with its unit
     :ivar log: whether it is doubled, or so, from one to the next
     :ivar workloads: by that value
     """
 
+    title: str
     text: str
     log: bool
     workloads: dict[int, Workload]
@@ -41,12 +43,13 @@ def _size(gib: int, data: int) -> Workload:
 
 
 SERIES = {
-    'size': Series('provisioned GiB, with 512 MiB of data', True, {
+    'size': Series('provisioned size',
+                   'GiB provisioned, 512 MiB of data', True, {
         gib: _size(gib, 512 * MIB) for gib in (1, 4, 16, 64)}),
-    'data': Series('% of 1 GiB that is data', False, {
+    'data': Series('part that is data', '% of 1 GiB', False, {
         percent: Workload(GIB, percent, f'1 GiB, {percent}% data')
         for percent in (0, 25, 50, 75, 100)}),
-    'count': Series('images of 256 MiB at once, all data', True, {
+    'count': Series('downloads at once', 'times 256 MiB, all data', False, {
         count: Workload(256 * MIB, 100, f'{count} of 256 MiB at once',
                         count=count) for count in (1, 2, 4, 8)}),
 }

@@ -63,5 +63,8 @@ def page(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     lines = ['.. list-table::', '   :header-rows: 1', '']
     for row in [head, *body]:
         for n, cell in enumerate(row):
+            if cell[:1].isdigit():
+                # A range of numbers stays on one line.
+                cell = cell.replace('-', '\N{NON-BREAKING HYPHEN}')
             lines.append(f'   {"*" if not n else " "} - {cell}'.rstrip())
     return '\n'.join(lines) + '\n'
