@@ -19,6 +19,7 @@ nova-compute has logged. Nothing of Nova runs in the process of the test.
 
 import glob
 import hashlib
+import json
 import os
 import random
 import subprocess
@@ -60,6 +61,7 @@ class BootTestCase(testtools.TestCase):
 
     :cvar OPTIONS: options of nova-compute by section, for all tests of the
         class
+    :cvar GLANCE: options of Glance, the same way
     :ivar stack: the :class:`boot_stack.BootStack`
     :ivar bed: its Ceph, Keystone and Glance
     :ivar api: its Compute API
@@ -68,6 +70,11 @@ class BootTestCase(testtools.TestCase):
     """
 
     OPTIONS = {}
+    GLANCE = {}
+
+    def options(self):
+        """The options of nova-compute for the tests of the class."""
+        return self.OPTIONS
 
     def setUp(self):
         super().setUp()
@@ -83,7 +90,8 @@ class BootTestCase(testtools.TestCase):
         self.addOnException(self._attach_logs)
         self._log_starts = {path: os.path.getsize(path)
                             for path in self.stack.logs()}
-        self.compute.reconfigure(self.OPTIONS)
+        self.bed.glance.reconfigure(self.GLANCE)
+        self.compute.reconfigure(self.options())
         self.log_start = self.compute.log_size()
         self.flavor = self.stack.flavor(disk=1)
 
@@ -122,6 +130,7 @@ class BootTestCase(testtools.TestCase):
 
     def boot(self, image, flavor=None, **arguments):
         """Ask for a server; returns its id at once."""
+        arguments.setdefault('host', self.compute.name)
         server = self.api.boot(image, flavor or self.flavor,
                                name=self.id().rpartition('.')[2], **arguments)
         self.addCleanup(self.api.delete, server)
@@ -132,6 +141,14 @@ class BootTestCase(testtools.TestCase):
         server = self.boot(image, flavor, **arguments)
         self.check_active(server)
         return server
+
+    def resize(self, server, other):
+        """Resize a server to a disk of 2 GiB, which moves it to a host."""
+        self.api.action(server, 'resize',
+                        flavorRef=self.stack.flavor(disk=2))
+        shown = self.check_active(server, 'VERIFY_RESIZE')
+        self.assertEqual(other.name, shown['OS-EXT-SRV-ATTR:host'])
+        self.saw('it is on the second host')
 
     # What to look at. Each says what it has seen when it is so.
 
@@ -161,8 +178,7 @@ class BootTestCase(testtools.TestCase):
 
     def check_over_rbd(self, image, times=1, compute=None):
         """An image was read from RBD so often, and never over HTTP."""
-        lines = (compute or self.compute).log_lines(
-            TRANSFERRED, image, since=self.log_start)
+        lines = (compute or self.compute).log_lines(TRANSFERRED, image)
         self.assertEqual(times, len(lines), lines)
         self.assertEqual(0, self.bed.glance.downloads(image))
         self.saw(f'Glance served no GET .../file, {times} x "transferred '
@@ -171,8 +187,7 @@ class BootTestCase(testtools.TestCase):
     def check_over_http(self, image, times=1):
         """An image came over HTTP so often, and never from RBD."""
         self.assertEqual(times, self.bed.glance.downloads(image))
-        self.assertEqual([], self.compute.log_lines(
-            TRANSFERRED, image, since=self.log_start))
+        self.assertEqual([], self.compute.log_lines(TRANSFERRED, image))
         self.saw(f'{times} GET .../file in Glance\'s log')
 
     def check_cache(self, image, path, compute=None):
@@ -184,6 +199,21 @@ class BootTestCase(testtools.TestCase):
         self.assertEqual([], glob.glob(f'{directory}/*.part')
                          + glob.glob(f'{directory}/*.converted'))
         return cached
+
+    def disk_info(self, server, name='disk'):
+        """What qemu-img knows of a server's disk."""
+        return json.loads(qemu_img(
+            'info', '--force-share', '--output=json',
+            self.disk(server, name)))
+
+    def check_disk(self, server, cached, cached_format='raw', name='disk'):
+        """A server's disk is a layer over a file in the image cache."""
+        info = self.disk_info(server, name)
+        self.assertEqual('qcow2', info['format'])
+        self.assertEqual(cached_format, info['backing-filename-format'])
+        self.assertEqual(os.path.basename(cached),
+                         os.path.basename(info['backing-filename']))
+        self.saw('the disk is a layer over it')
 
     def disk(self, server, name='disk'):
         """The path of a disk of a server."""

@@ -1,0 +1,38 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Images that stay as they are: force_raw_images off."""
+
+from nova.tests.functional.rbd_boot import base
+from nova.tests.functional.rbd_boot import matrix
+
+
+class NotForcedRawTest(base.BootTestCase):
+
+    OPTIONS = {'DEFAULT': {'force_raw_images': False}}
+
+    def check(self, path, disk_format):
+        image = self.upload(path, disk_format=disk_format)
+        server = self.boot_active(image)
+        cached = self.check_cache(image, path)
+        self.saw('the file in _base is the image, byte for byte')
+        self.check_over_rbd(image)
+        self.check_disk(server, cached, disk_format)
+
+    def test_qcow2(self):
+        raw = self.file(base.noise(16 * base.MiB) + bytes(50 * base.MiB))
+        self.check(self.qcow2(raw), 'qcow2')
+        self.record(matrix.BOOT, 'A qcow2 image, force_raw_images off')
+
+    def test_raw(self):
+        self.check(self.file(base.noise(16 * base.MiB)), 'raw')
+        self.record(matrix.BOOT, 'A raw image, force_raw_images off')

@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import pathlib
+import subprocess
+import unittest
+
+BOOT = pathlib.Path(__file__).resolve().parents[1] / 'boot'
+
+
+class BootTest(unittest.TestCase):
+    """Of the command line; nothing is set up for that."""
+
+    def run_boot(self, *arguments: str) -> tuple[int, str]:
+        run = subprocess.run([BOOT, *arguments], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True)
+        return run.returncode, run.stdout
+
+    def test_help(self) -> None:
+        for arguments in (['--help'], ['-h'], ['--core', '--help']):
+            code, text = self.run_boot(*arguments)
+            self.assertEqual(0, code, text)
+            self.assertTrue(text.startswith('Boots servers'), text)
+            self.assertIn('tools/boot --seconds', text)
+            self.assertIn('write the table', text)
+            self.assertNotIn('set -u', text)
+
+    def test_unknown(self) -> None:
+        code, text = self.run_boot('--everything')
+        self.assertEqual(1, code)
+        self.assertIn('tools/boot: what is --everything?', text)
+
+    def test_option_without_its_value(self) -> None:
+        for option in ('--filter', '--json', '--rst'):
+            code, text = self.run_boot(option)
+            self.assertEqual(1, code, text)
+            self.assertIn(f'tools/boot: {option} wants', text)
