@@ -89,6 +89,27 @@ class BootstrapTest(unittest.TestCase):
         self.bash(fill + 'true')
         self.bash(f'up_to_date {venv} stamp')
 
+    def test_upstream_is_made_once(self):
+        os.makedirs(f'{self.dir}/patches')
+        for name in ('constraints.txt', 'patches/upstream.ini'):
+            with open(f'{self.dir}/{name}', 'w') as f:
+                f.write(name)
+        # A program takes the place of what pip would do.
+        script = ('PYTHON=true; fill_upstream() { mkdir $UPSTREAM_VENV/bin && '
+                  'ln -s /bin/true $UPSTREAM_VENV/bin/python; }\n'
+                  'bootstrap_upstream')
+        self.assertIn("Upstream's Nova", self.bash(script))
+        self.assertEqual('', self.bash(script))
+        with open(f'{self.dir}/constraints.txt', 'w') as f:
+            f.write('other')
+        self.assertIn("Upstream's Nova", self.bash(script))
+
+    def test_upstream_fails(self):
+        os.makedirs(f'{self.dir}/patches')
+        out = self.bash('PYTHON=true; fill_upstream() { false; }; '
+                        'bootstrap_upstream', 1)
+        self.assertIn("pip could not install upstream's Nova", out)
+
     def test_step(self):
         out = self.bash('step Work sh -c "echo done" && cat $SETUP_LOG')
         self.assertEqual('Work ...\nWork: 0 s\ndone\n', out)
