@@ -56,6 +56,21 @@ class NodesTestCase(unittest.TestCase):
         self.assertGreater(told['busy'], 0.98)
         self.assertEqual(5 * model.inflight, told['queue'])
 
+    def test_network_of_a_host_is_shared(self):
+        model = SMALL._replace(hosts=1, host_network=100e6)
+        told = nodes.simulate(model, 5, 'in order', False)
+        self.assertAlmostEqual(5 * 64 * MIB / 100e6, told['seconds'], 1)
+        self.assertAlmostEqual(told['bound'], told['seconds'], 1)
+
+    def test_primary_or_any_copy(self):
+        # One object, and an OSD that can hardly be busier.
+        model = SMALL._replace(image=8 * MIB, osds=2, memory=50e6)
+        for order, least, most in (('in order', 0.9, 1.0),
+                                   ('balanced', 1.4, 2.0)):
+            told = nodes.simulate(model, 20, order, False)
+            self.assertGreater(told['busy'], least)
+            self.assertLessEqual(told['busy'], most)
+
     def test_disk_is_read_once(self):
         model = SMALL._replace(osds=1, hosts=1, copies=1, seek=0.01)
         once, twice = (nodes.simulate(model, count, 'in order', False)
