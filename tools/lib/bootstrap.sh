@@ -72,8 +72,9 @@ clean_environment() {
     export HOME=${HOME:-/root} LC_ALL=C.UTF-8 PYTHONNOUSERSITE=1
     export DEBIAN_FRONTEND=noninteractive PIP_NO_INPUT=1
     export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-    # A third faster; Python compiles what it imports.
-    export PIP_NO_COMPILE=1
+    # A third faster; Python compiles what it imports. pip takes the value for
+    # that of "compile": a 1 would have it compile.
+    export PIP_NO_COMPILE=no
     # Whatever proxy leads outside, it does not lead to our own servers.
     export no_proxy=127.0.0.1,localhost${no_proxy:+,$no_proxy}
     export NO_PROXY=$no_proxy

@@ -14,8 +14,10 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
+import zipfile
 
 TOOLS = pathlib.Path(__file__).resolve().parents[1]
 
@@ -49,6 +51,19 @@ class BootstrapTest(unittest.TestCase):
             '-/root-127.0.0.1,localhost,mirror\n',
             self.bash('clean_environment; '
                       'echo "$PYTHONPATH-$HOME-$no_proxy"'))
+
+    def test_pip_does_not_compile(self):
+        with zipfile.ZipFile(f'{self.dir}/a-1-py3-none-any.whl', 'w') as f:
+            f.writestr('a.py', '')
+            f.writestr('a-1.dist-info/METADATA',
+                       'Metadata-Version: 2.1\nName: a\nVersion: 1\n')
+            f.writestr('a-1.dist-info/WHEEL', 'Wheel-Version: 1.0\n'
+                       'Root-Is-Purelib: true\nTag: py3-none-any\n')
+            f.writestr('a-1.dist-info/RECORD', 'a.py,,\n')
+        self.bash(f'clean_environment; {sys.executable} -m pip install -q '
+                  f'--no-index --target {self.dir}/to {self.dir}/a-1*.whl')
+        self.assertEqual(['a.py'], [name for name in os.listdir(
+            f'{self.dir}/to') if '.' not in name or name.endswith('.py')])
 
     def test_not_root(self):
         self.assertEqual(
