@@ -76,14 +76,13 @@ class WheelEnvironment:
 
     :param folder: where it is to be; it is made when it is not up to date
     :param wheel: the wheel of Nova
-    :param requirements: more of what pip is to install
-    :param constraints: file with the versions of those
+    :param requirements: more of what pip is to install, or other versions of
+        what there is
     :raises EnvironmentFailed: if pip fails
     """
 
     def __init__(self, folder: pathlib.Path, wheel: pathlib.Path,
-                 requirements: ty.Sequence[str] = (),
-                 constraints: ty.Optional[pathlib.Path] = None) -> None:
+                 requirements: ty.Sequence[str] = ()) -> None:
         self.folder = folder
         self.python = folder / 'bin' / 'python'
         self.site = pathlib.Path(sysconfig.get_path(
@@ -104,8 +103,7 @@ class WheelEnvironment:
         install = ['--python', self.python, 'install', '--no-compile']
         pip(*install, '--no-deps', '--ignore-installed', wheel)
         if requirements:
-            pip(*install, *(['-c', constraints] if constraints else []),
-                *requirements)
+            pip(*install, *requirements)
         stamp_file.write_text(stamp)
 
     def link(self, name: str, target: pathlib.Path) -> None:
