@@ -33,7 +33,7 @@ PACKAGES=(
     qemu-utils
 )
 # What only the tests need.
-TEST_PACKAGES=(git iproute2 iptables btrfs-progs fuse2fs ceph-mgr)
+TEST_PACKAGES=(git patch iproute2 iptables btrfs-progs fuse2fs ceph-mgr)
 # What it takes to boot servers.
 BOOT_PACKAGES=(
     rabbitmq-server mariadb-server-core mariadb-client-core
