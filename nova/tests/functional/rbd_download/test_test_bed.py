@@ -15,6 +15,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import rados
@@ -192,6 +193,28 @@ class GlanceServerTestCase(TestBedTestCase):
         self.assertRaises(
             exc.HTTPForbidden,
             self.glance.client().images.get_image_locations, image_id)
+
+    def test_many_writers(self):
+        image_ids = [self.glance.upload(b'x') for _ in range(6)]
+        errors = []
+
+        def write(image_id):
+            images = self.glance.client().images
+            try:
+                for number in range(15):
+                    images.update(image_id, name=str(number))
+            except Exception as exc:
+                errors.append(exc)
+
+        threads = [threading.Thread(target=write, args=(image_id,))
+                   for image_id in image_ids]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for image_id in image_ids:
+            self.glance.delete(image_id)
+        self.assertEqual([], errors)
 
     def test_reconfigure(self):
         from glanceclient import exc
