@@ -25,6 +25,7 @@ import fixtures
 from testtools import content
 
 from nova.tests.fixtures import daemon
+from nova.tests.fixtures import janitor
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import compute_host
 from nova.tests.functional.rbd_download import fault_matrix
@@ -229,7 +230,8 @@ class ParentKilledTestCase(faults.FaultTestCase):
         engine = self.wait_for_copying()
         fork.kill()
         watch = faults.Stopwatch()
-        daemon.wait_for(lambda: not os.path.exists('/proc/%d' % engine),
+        # In a container nobody may take note of its end.
+        daemon.wait_for(lambda: not janitor.start_time(engine),
                         'the engine to end', self.margin)
         self.assertNothingLeft()
         self.record('nova-compute dies', 'SIGKILL to the parent',
