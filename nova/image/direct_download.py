@@ -35,6 +35,7 @@ from nova.image import location_policy
 from nova.image import locations
 from nova.image import signature
 from nova.storage import rbd_transfer
+from nova.virt import image_fetch
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -270,13 +271,21 @@ def _try_location(service: ty.Any, context: nova_context.RequestContext,
     LOG.info('Successfully transferred using rbd: image %(image)s from '
              '%(pool)s of cluster %(fsid)s, %(size)d bytes of which '
              '%(data)d are data, in %(seconds).1f s (%(rate).0f MiB/s), '
-             '%(proofs)s',
+             '%(proofs)s%(wait)s',
              {'image': image['id'], 'pool': location.pool,
               'fsid': location.fsid, 'size': result.size,
               'data': result.data_bytes, 'seconds': seconds,
               'rate': result.size / seconds / (1 << 20),
               'proofs': ('verified by ' + ' and '.join(proofs) if proofs
-                         else 'unverified')})
+                         else 'unverified'),
+              'wait': _wait()})
+
+
+def _wait() -> str:
+    """Say how long the download had to wait for others of the image."""
+    seconds = image_fetch.waited()
+    return (', after a wait of %.1f s for another one' % seconds if seconds
+            else '')
 
 
 def _verify_signature(service: ty.Any, context: nova_context.RequestContext,

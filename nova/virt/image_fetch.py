@@ -18,6 +18,7 @@ path. All of them go through :func:`fetch_once`.
 """
 
 import contextlib
+import contextvars
 import errno
 import functools
 import os
@@ -56,6 +57,24 @@ LEFTOVER_NAMES = (
 )
 
 
+# Seconds that the fetch under way in this thread, or greenthread, has waited
+# for its lock.
+_waited: contextvars.ContextVar[float] = contextvars.ContextVar(
+    'waited', default=0.0)
+
+# Whoever waited no longer than so many seconds has not waited for a download.
+SHORT_WAIT = 1.0
+
+
+def waited() -> float:
+    """Return the seconds that the fetch under way has waited for others.
+
+    0.0 if it had not to wait, or if nothing is fetched.
+    """
+    seconds = _waited.get()
+    return seconds if seconds > SHORT_WAIT else 0.0
+
+
 def fetch_once(staged: bool = False) -> ty.Callable:
     """Make a function fetch an image into the cache only if it is missing.
 
@@ -76,8 +95,10 @@ def fetch_once(staged: bool = False) -> ty.Callable:
                 return fetch(context, image_href, path, *args, **kwargs)
             with _lock(os.path.basename(path)):
                 if os.path.exists(path):
-                    LOG.debug('Image %s was fetched by someone else '
-                              'meanwhile', image_href)
+                    log = LOG.info if waited() else LOG.debug
+                    log('Image %(image)s was fetched by someone else, after '
+                        'a wait of %(seconds).1f s',
+                        {'image': image_href, 'seconds': _waited.get()})
                     return False
                 # A conversion may outlive the process that wanted it, with a
                 # lock on its file.
@@ -199,12 +220,11 @@ def _lock(name: str) -> ty.Iterator[None]:
             # on a file without a name keeps nobody out.
             if not _is_current(lock):
                 continue
-            waited = time.monotonic() - started
-            if waited > 1:
-                LOG.info('Waited %(seconds).1f s for another download into '
-                         'cache file %(name)s',
-                         {'seconds': waited, 'name': name})
-            yield
+            token = _waited.set(time.monotonic() - started)
+            try:
+                yield
+            finally:
+                _waited.reset(token)
             return
 
 

@@ -427,7 +427,16 @@ class TransferTest(DownloadTestCase):
         (level, line), = self._told()
         self.assertEqual('INFO', level)
         self.assertTrue(line.startswith('Successfully transferred using rbd'))
-        self.assertIn('verified by sha512', line)
+        self.assertTrue(line.endswith(', verified by sha512'), line)
+
+    def test_waited_for_another_download(self):
+        with mock.patch.object(direct_download.image_fetch, 'waited',
+                               return_value=12.34):
+            self._assert_rbd()
+        (_level, line), = self._told()
+        self.assertTrue(line.endswith(
+            ', verified by sha512, after a wait of 12.3 s for another one'),
+            line)
 
     def test_not_successful_if_it_is_not(self):
         self._fail_with('read')

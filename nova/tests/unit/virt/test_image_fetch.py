@@ -12,6 +12,7 @@
 
 import errno
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -275,13 +276,42 @@ class FetchOnceTest(CacheTestCase):
             lambda: fetch('context', 'other', os.path.join(self.base,
                                                            OTHER))))
 
-    def test_waiter_fetches_if_the_first_fails(self):
-        failing = self._fetch(seconds=0.2, fail=ZeroDivisionError())
+    def test_whoever_waited_says_so(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        self.useFixture(fixtures.MockPatchObject(image_fetch, 'SHORT_WAIT',
+                                                 0.05))
 
         def second():
             while not self.fetches:
                 time.sleep(0.01)
             self._fetch()('context', 'image', self.path)
+
+        self._in_threads(
+            lambda: self._fetch(seconds=0.3)('context', 'image', self.path),
+            second)
+        self.assertRegex(log.output, r'\AImage image was fetched by someone '
+                         r'else, after a wait of 0\.[2-9] s\n\Z')
+        # Nobody is told of no wait.
+        log.reset_output()
+        self._fetch()('context', 'image', self.path)
+        self.assertEqual('', log.output)
+
+    def test_waiter_fetches_if_the_first_fails(self):
+        failing = self._fetch(seconds=0.2, fail=ZeroDivisionError())
+        self.useFixture(fixtures.MockPatchObject(image_fetch, 'SHORT_WAIT',
+                                                 0.05))
+        waited = []
+
+        @image_fetch.fetch_once(staged=True)
+        def fetch(context, image_href, path):
+            waited.append(image_fetch.waited())
+            return self._fetch()(context, image_href, path)
+
+        def second():
+            while not self.fetches:
+                time.sleep(0.01)
+            fetch('context', 'image', self.path)
+            waited.append(image_fetch.waited())
 
         errors = self._in_threads(
             lambda: failing('context', 'image', self.path), second)
@@ -289,6 +319,9 @@ class FetchOnceTest(CacheTestCase):
         self.assertIsNone(errors[1])
         self.assertEqual(2, len(self.fetches))
         self.assertEqual('whole', self._read(self.path))
+        # As long as it fetches, and no longer.
+        self.assertGreater(waited[0], 0.1)
+        self.assertEqual([0.0], waited[1:])
 
     def test_staged(self):
         self._fetch(staged=True)('context', 'image', self.path)
