@@ -61,12 +61,13 @@ class CephIsDownTest(SourceTestCase):
         super().setUp()
         # That Ceph is down, nova-compute remembers for a while.
         self.addCleanup(self.compute.daemon.stop)
-        self.addCleanup(self.bed.restore)
 
     def test_boot(self):
         path = self.file(base.noise(16 * base.MiB))
         image = self.upload(path, store=glance_server.FILE_STORE)
         self.bed.glance.copy(image, glance_server.RBD_STORE)
+        # Before the image is deleted.
+        self.addCleanup(self.bed.restore)
         self.bed.cluster.osd.stop()
         self.bed.cluster.mon.stop()
         self.check(image, path)
