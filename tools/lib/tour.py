@@ -126,6 +126,10 @@ class TourError(Exception):
     """What was to be shown is not so."""
 
 
+def _fill(text: str) -> str:
+    return textwrap.fill(text, 79, break_on_hyphens=False)
+
+
 class Tour:
     """Runs the commands, and keeps count.
 
@@ -136,9 +140,13 @@ class Tour:
         self.place = place
         self.commands = 0
 
-    def box(self, *commands: str) -> str:
-        """Run commands; returns a block of them with their output."""
-        lines = ['.. code-block:: console', '   :class: wrap', '']
+    def box(self, *commands: str, wrap: bool = True) -> str:
+        """Run commands; returns a block of them with their output.
+
+        :param wrap: whether a browser may break lines, which tables do not
+            survive
+        """
+        lines = ['.. code-block:: console', *['   :class: wrap'] * wrap, '']
         for command in commands:
             self.commands += 1
             demo.say(f'    {command}')
@@ -170,11 +178,10 @@ class Tour:
         title = f'{number}. {mistake.title}'
         return _MISTAKE.format(
             title=title, line='-' * len(title),
-            story=textwrap.fill(
+            story=_fill(
                 re.sub(r'\[\w+\]|nova\.conf|ceph\.conf', r'``\g<0>``',
-                       mistake.story) + f' (``mistake {mistake.name}``)', 79),
-            box=box, cure=cure,
-            remark=textwrap.fill(mistake.remark or 'The cure:', 79))
+                       mistake.story) + f' (``mistake {mistake.name}``)'),
+            box=box, cure=cure, remark=_fill(mistake.remark or 'The cure:'))
 
     def _judge(self, mistake: mistakes.Mistake) -> None:
         """See that there is one line for it, with its cure."""
@@ -194,7 +201,8 @@ def write(place: playground.Playground) -> str:
         'check': tour.box(CHECK),
         'fetch': tour.box(FETCH),
         'precache': tour.box(*['nova-image-download precache demo'] * 2),
-        'bench': tour.box('nova-image-download bench demo --html bench.html'),
+        'bench': tour.box('nova-image-download bench demo --html bench.html',
+                          wrap=False),
     }
     place.run('rm instances/demo.img instances/_base/*')
     start = time.monotonic()

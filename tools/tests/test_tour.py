@@ -64,6 +64,12 @@ class TourTest(unittest.TestCase):
         self.assertEqual(
             '.. code-block:: console\n   :class: wrap\n\n   $ ls\n   one\n\n'
             '   two\n   $ true', tour.Tour(place).box('ls', 'true'))
+        self.assertEqual('.. code-block:: console\n\n   $ ls\n   |',
+                         tour.Tour(Place('|\n')).box('ls', wrap=False))
+
+    def test_words_with_hyphens_stay_whole(self):
+        self.assertEqual('a' * 70 + '\n``apt-get install``',
+                         tour._fill('a' * 70 + ' ``apt-get install``'))
 
     def test_mistake(self):
         place = Place(report(('switch', 'set it')), 'bad\n', 'over HTTP\n',
