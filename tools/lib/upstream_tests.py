@@ -218,7 +218,9 @@ class Run:
                    '--repo-url', str(folder / 'repository'),
                    'run', '--subunit', '--concurrency', str(self.workers)]
         if self.chosen is not None:
-            (folder / 'chosen').write_text('\n'.join(self.chosen))
+            (folder / 'chosen').write_text('\n'.join({
+                name for test in self.chosen
+                for name in (test, as_listed(test))}))
             command += ['--load-list', str(folder / 'chosen')]
         if self.pattern:
             command.append(self.pattern)
@@ -281,7 +283,10 @@ class Run:
         whole = {match[2]: outcome for test, outcome in self.outcomes.items()
                  for match in [re.fullmatch(
                      r'setUp(Class|Module) \((.*)\)', test)] if match}
-        for test in wanted - set(self.outcomes):
+        reported = {as_listed(test) for test in self.outcomes}
+        for test in wanted:
+            if as_listed(test) in reported:
+                continue
             for name, outcome in whole.items():
                 if test.startswith(name + '.'):
                     self.outcomes[test] = outcome
@@ -305,6 +310,15 @@ class Run:
             self.texts.append('FAILED %s\n%s' % (test['id'], text))
             reason = last_line(test['details']) or test['status']
         self.outcomes[test['id']] = (outcome, reason)
+
+
+def as_listed(test: str) -> str:
+    """The name of a test without that of its scenario.
+
+    testscenarios makes several tests of one when it is run, with names that
+    no list of tests has.
+    """
+    return re.sub(r'\(.*\)$', '', test)
 
 
 def last_line(details: ty.Dict[str, ty.Any]) -> str:

@@ -146,28 +146,29 @@ class VirtualEnvironmentTest(InstallCase):
 class KollaTest(InstallCase):
     """The override for kolla-build, in kolla's own template."""
 
-    def setUp(self):
-        super().setUp()
-        self.kolla = CHECKOUT / 'build' / ('-'.join(KOLLA[0].split('==')))
-        if not self.kolla.exists():
-            fresh = self.top / 'kolla'
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        temporary = fixtures.TempDir()
+        temporary.setUp()
+        cls.addClassCleanup(temporary.cleanUp)
+        top = pathlib.Path(temporary.path)
+        kolla = CHECKOUT / 'build' / KOLLA[0].replace('==', '-')
+        if not kolla.exists():
             wheel_environment.pip('install', '--no-compile', '--no-deps',
-                                  '--target', fresh, *KOLLA)
-            fresh.rename(self.kolla)
-
-    def dockerfile(self, base):
-        """The file that kolla-build makes for nova-compute."""
-        run(sys.executable, '-m', 'kolla.cmd.build', '--base', base,
-            '--template-only', '--work-dir', self.top / base,
-            '--template-override',
+                                  '--target', top / 'kolla', *KOLLA)
+            shutil.move(top / 'kolla', kolla)
+        run(sys.executable, '-m', 'kolla.cmd.build', '--template-only',
+            '--work-dir', top, '--template-override',
             CHECKOUT / 'tools' / 'kolla' / 'template-overrides.j2',
-            '^nova-compute$', cwd=self.top,
-            env=dict(os.environ, PYTHONPATH=str(self.kolla)))
-        found, = (self.top / base).rglob('nova-compute/Dockerfile')
-        return found.read_text()
+            '^nova-compute$', cwd=top,
+            env=dict(os.environ, PYTHONPATH=str(kolla)))
+        found, = top.rglob('nova-compute/Dockerfile')
+        cls.dockerfile = found.read_text()
 
-    def commands(self, text):
-        """What our block runs."""
+    def commands(self):
+        """What our block in the Dockerfile runs."""
+        text = self.dockerfile
         ours = text[text.index('ADD additions-archive /'):]
         match = re.search(r'(?s)\nRUN (.*?[^\\])\n', ours)
         # It runs as root still.
@@ -186,7 +187,7 @@ class KollaTest(InstallCase):
                             root / 'additions/nova-rbd-archive-main' / name,
                             ignore=shutil.ignore_patterns('__pycache__'))
         commands = re.sub(r'(?<= )/(?=additions|usr)', '%s/' % root,
-                          self.commands(self.dockerfile('debian')))
+                          self.commands())
         self.assertEqual(4, commands.count(str(root)), commands)
         said = run('sh', '-c', commands, env=dict(
             os.environ, PATH='%s:%s' % (self.python.parent,
@@ -208,8 +209,8 @@ class KollaTest(InstallCase):
                         ignore=lambda folder, names: [
                             name for name in names if folder == str(CHECKOUT)
                             and name not in ('nova', 'patches', 'tools')])
-        commands = self.commands(self.dockerfile('rocky')).replace(
-            ' /additions', ' %s/additions' % root)
+        commands = self.commands().replace(' /additions',
+                                           ' %s/additions' % root)
         said = run('sh', '-c', commands, status=1, env=dict(
             os.environ, PATH='%s:%s' % (self.python.parent,
                                         os.environ['PATH'])))

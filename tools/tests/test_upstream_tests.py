@@ -226,6 +226,22 @@ class RunTest(RunCase):
         self.assertEqual('failed', outcome)
         self.assertIn('no_such_module', reason)
 
+    def test_scenarios(self):
+        self.patch(sys.modules[__name__], 'TOP', 'import testscenarios\n'
+                   'class Test(testscenarios.TestWithScenarios):\n'
+                   '    scenarios = [("one", {"n": 1}), ("two", {"n": 2})]\n'
+                   '    def test_n(self): self.assertEqual(1, self.n)\n')
+        run = self.run_on(PASS)
+        self.assertEqual(
+            {NAME + 'n(one)': 'passed', NAME + 'n(two)': 'failed',
+             NAME + 'pass(one)': 'passed', NAME + 'pass(two)': 'passed'},
+            {test: outcome for test, (outcome, _) in run.outcomes.items()})
+        again = upstream_tests.Run(
+            self.made, 'threading', ['nova.tests.unit.test_a'],
+            [NAME + 'n(two)']).run()
+        self.assertEqual('failed', again.outcomes[NAME + 'n(two)'][0])
+        self.assertNotIn(NAME + 'n', again.outcomes)
+
     def test_module_is_skipped(self):
         self.patch(sys.modules[__name__], 'TOP', 'import unittest\n'
                    'raise unittest.SkipTest("no driver")\n')
