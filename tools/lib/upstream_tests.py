@@ -484,7 +484,8 @@ class Program:
         made = self.environments[environment]
         key = hashlib.sha256(json.dumps([
             made.sha256, sys.version, modules, pattern,
-            (CHECKOUT / 'constraints.txt').read_text()]
+            *(path.read_text() for path in (
+                CHECKOUT / 'constraints.txt', pathlib.Path(__file__)))]
         ).encode()).hexdigest()
         kept = BUILD / 'results' / ('%s-%s-%s.json' % (name, mode,
                                                        environment))
