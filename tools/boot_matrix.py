@@ -54,9 +54,10 @@ Placement, RabbitMQ, MariaDB, libvirt, QEMU, and the services of Nova with the
 change of this project. The tests asked for each of it through the APIs and
 looked from outside at what came of it; the evidence is what they checked.
 :doc:`testing` says how to do it again. The seconds are those of the whole
-test, with native threads and with eventlet in Nova's services, on a machine
-with two processors that ran all of it at the same time; they say that it was
-done and not how fast it can be.
+test, with native threads and with eventlet in nova-compute, nova-conductor and
+nova-scheduler, on a machine with two processors that ran all of it at the same
+time; they say that it was done and not how fast it can be. The API server of
+Nova has native threads in both.
 '''
 
 
