@@ -11,6 +11,8 @@
 # under the License.
 
 
+import os
+import resource
 import unittest
 from unittest import mock
 
@@ -28,6 +30,15 @@ class FileTestCase(unittest.TestCase):
 
 
 class ClusterTestCase(unittest.TestCase):
+
+    def test_cpu(self):
+        cluster = clusters.Cluster('/c', 'u', 'p')
+        self.assertIsNone(cluster.cpu_so_far())
+        cluster.fixture = mock.Mock()
+        cluster.fixture.osd.pid = os.getpid()
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        self.assertAlmostEqual(usage.ru_utime + usage.ru_stime,
+                               cluster.cpu_so_far(), delta=0.1)
 
     def test_warm_up_is_uploaded_once(self):
         cluster = clusters.Cluster('/c', 'u', 'p')

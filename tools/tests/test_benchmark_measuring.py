@@ -45,6 +45,7 @@ class MeasuringTestCase(unittest.TestCase):
         self.dir = folder.name
         cluster = mock.Mock()
         cluster.read_so_far.side_effect = iter(range(0, 1000, 7))
+        cluster.cpu_so_far.side_effect = iter(range(0, 1000, 3))
         self.bench = methods.Bench(cluster, self.dir, [])
         self.workload = workloads.Workload(SIZE, 0, 'nothing')
         self.enterContext(mock.patch.object(measuring, 'say'))
@@ -60,7 +61,8 @@ class MeasuringTestCase(unittest.TestCase):
         self.assertGreater(sample.wall, 0)
         self.assertGreater(sample.cpu, 0)
         self.assertGreater(sample.rss, 30 << 20)
-        self.assertEqual((2 * 12288, 7), (sample.allocated, sample.read))
+        self.assertEqual((2 * 12288, 7, 3),
+                         (sample.allocated, sample.read, sample.osd))
 
     def test_failure(self):
         self.use(writes=writes(0, 3))

@@ -154,6 +154,15 @@ class Cluster:
         return self.fixture.osd.command_asok('perf dump')['osd'][
             'op_out_bytes']
 
+    def cpu_so_far(self) -> float | None:
+        """Processor seconds of the OSD, None if that is not known."""
+        if self.fixture is None:
+            return None
+        with open(f'/proc/{self.fixture.osd.pid}/stat') as f:
+            # proc(5): user and system time, in ticks.
+            fields = f.read().rpartition(')')[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf('SC_CLK_TCK')
+
     def prepare(self, workload: Workload) -> None:
         """Put the OSD in the state that a workload asks for."""
         if not (workload.cold or workload.delay):

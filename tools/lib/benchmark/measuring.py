@@ -52,6 +52,7 @@ class Sample(NamedTuple):
     :ivar rss: bytes of memory that the largest process had at most
     :ivar allocated: bytes on disk of the files that were made
     :ivar read: bytes that the OSD sent meanwhile, None if that is not known
+    :ivar osd: seconds of processor of the OSD meanwhile, None as above
     """
 
     wall: float
@@ -59,6 +60,7 @@ class Sample(NamedTuple):
     rss: int
     allocated: int
     read: int | None
+    osd: float | None = None
 
 
 def run_once(bench: Bench, method: str, names: list[str],
@@ -66,7 +68,7 @@ def run_once(bench: Bench, method: str, names: list[str],
     """Copy all images of a workload at the same time, once."""
     paths = [os.path.join(bench.output, f'{name}.out') for name in names]
     chosen = METHODS[method]
-    before = bench.cluster.read_so_far()
+    before = (bench.cluster.read_so_far(), bench.cluster.cpu_so_far())
     commands = [chosen.command(bench, name, workload, path)
                 for name, path in zip(names, paths)]
     tellings = [path + '.told' for path in paths]
@@ -101,11 +103,12 @@ def run_once(bench: Bench, method: str, names: list[str],
                             (len(names) if method == 'http' else 0)):
         raise BenchmarkError(f'{method} did not get its bytes the way it '
                              'should have: see nova.log')
-    after = bench.cluster.read_so_far()
+    after = (bench.cluster.read_so_far(), bench.cluster.cpu_so_far())
     allocated = sum(os.stat(path).st_blocks * 512 for path in paths
                     if os.path.exists(path))
-    return Sample(wall, cpu, rss, allocated,
-                  None if before is None or after is None else after - before)
+    read, osd = (None if now is None or then is None else now - then
+                 for then, now in zip(before, after))
+    return Sample(wall, cpu, rss, allocated, read, osd)
 
 
 def downloads(bench: Bench, names: list[str]) -> int:

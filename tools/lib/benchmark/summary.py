@@ -28,7 +28,7 @@ OURS = ('engine', 'nova')
 
 def middle(samples: Sequence[Taken], figure: str) -> float | None:
     """The median of a figure, None if it is not known."""
-    values = [sample[figure] for sample in samples]
+    values = [sample.get(figure) for sample in samples]
     return None if None in values else statistics.median(values)
 
 

@@ -20,7 +20,8 @@ from typing import Any
 from .common import MIB
 
 HEAD = ['workload', 'method', 'seconds', 'min-max', 'MiB/s', 'CPU s',
-        'RSS MiB', 'disk MiB', 'read MiB', 'wall/ours', 'CPU/ours']
+        'OSD CPU s', 'RSS MiB', 'disk MiB', 'read MiB', 'wall/ours',
+        'CPU/ours']
 
 
 def _number(value: float | None, form: str) -> str:
@@ -36,7 +37,8 @@ def cells(rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
         row['workload'], row['method'], f'{row["wall"]:.2f}',
         f'{row["min"]:.2f}-{row["max"]:.2f}',
         f'{row["size"] / MIB / row["wall"]:.0f}', f'{row["cpu"]:.2f}',
-        f'{row["rss"] / MIB:.0f}', f'{row["allocated"] / MIB:.0f}',
+        _number(row.get('osd'), '.2f'), f'{row["rss"] / MIB:.0f}',
+        f'{row["allocated"] / MIB:.0f}',
         _number(None if row['read'] is None else row['read'] / MIB, '.0f'),
         _number(row.get('wall_ratio'), '.2f'),
         _number(row.get('cpu_ratio'), '.2f')] for row in rows]
