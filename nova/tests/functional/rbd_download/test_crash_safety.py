@@ -142,7 +142,11 @@ class CrashTestCase(base.DirectDownloadTestCase):
         # A part of the whole time, or of the time of the copy.
         victim = rng.choice(('parent', 'engine'))
         if victim == 'parent':
-            time.sleep(moment * self.seconds)
+            wait = moment * self.seconds
+            time.sleep(wait)
+            if not forks[0].running:
+                # It was slower when it was measured, on a busy machine.
+                self.seconds = min(self.seconds, wait)
             forks[0].kill()
         else:
             self.kill_engine(image_id, moment * 2 * self.SIZE / self.RATE,
