@@ -27,6 +27,7 @@ from oslo_serialization import jsonutils
 import rbd
 
 import nova.storage
+from nova.storage.rbd_export import pipeline
 from nova import test
 from nova.tests.fixtures import ceph_cluster
 from nova.tests.fixtures import daemon
@@ -336,6 +337,19 @@ class DigestTestCase(EngineTestCase):
                 algorithm.upper(), algorithm))
             self.assert_exported(run, data, digest=expected,
                                  verified=['digest'])
+
+    def test_the_digest_goes_first(self):
+        name = self.create(self.random.randbytes(8 * MiB))
+        for arguments in ((), ('--digest=sha512',)):
+            process = self.start_slow(name, *arguments)
+            niceness = sorted(
+                os.getpriority(os.PRIO_PROCESS, int(thread))
+                for thread in os.listdir('/proc/%d/task' % process.pid))
+            mine = os.getpriority(os.PRIO_PROCESS, 0)
+            lower = min(mine + pipeline.GIVE_WAY, 19) if arguments else mine
+            self.assertEqual(mine, niceness[0])
+            self.assertEqual({lower}, set(niceness[1:]))
+            self._end(process)
 
     def test_wrong_digest(self):
         data = self.random.randbytes(9 * MiB)

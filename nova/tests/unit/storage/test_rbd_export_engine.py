@@ -90,6 +90,10 @@ class PipelineTestCase(test.NoDBTestCase):
                                        return_value=bytes(4))
         self.start.start()
         self.addCleanup(self.start.stop)
+        # The process of the tests could not go back.
+        patch = mock.patch.object(pipeline.os, 'setpriority')
+        self.setpriority = patch.start()
+        self.addCleanup(patch.stop)
 
     def touch(self):
         self.touched += 1
@@ -179,7 +183,7 @@ class PipelineTestCase(test.NoDBTestCase):
 
         self.make(data, hasher=Slow()).run()
         self.assertEqual(200, len(ahead))
-        self.assertLessEqual(max(ahead), (3 + 1) * 2 * BLOCK)
+        self.assertLessEqual(max(ahead), (3 + 2) * 2 * BLOCK)
 
     def test_zeros_are_not_written(self):
         self.make(bytes(50 * BLOCK)).run()
@@ -210,9 +214,7 @@ class PipelineTestCase(test.NoDBTestCase):
             self.assertEqual(data, bytes(self.target.data))
             lengths = [length // BLOCK for _, length in self.snapshot.reads]
             self.assertEqual([1] * pipeline.SLOW_READS, lengths[:12])
-            # The first of the new ones ends where they are aligned.
-            self.assertEqual([2] * pipeline.SLOW_READS, lengths[12:24])
-            self.assertEqual({3}, set(lengths[26:-1]))
+            self.assertEqual({3}, set(lengths[12:-1]))
         self.assertEqual(hashlib.sha1(data).digest(), hasher.digest())
 
     def test_fast_reads_stay_as_they_are(self):
@@ -222,9 +224,63 @@ class PipelineTestCase(test.NoDBTestCase):
         self.assertEqual({BLOCK}, {n for _, n in self.snapshot.reads})
 
     def test_larger_reads_are_fewer(self):
-        pipe = self.make(bytes(64 << 20), read_size=4 << 20, inflight=6)
+        pipe = self.make(bytes(128 << 20), read_size=8 << 20, inflight=6)
         pipe.run()
-        self.assertEqual(2, self.snapshot.most)
+        self.assertEqual(3, self.snapshot.most)
+
+    def test_what_is_not_written_is_in_memory(self):
+        # Hashing is done with a piece long before the disk is.
+        for hasher in (None, hashlib.sha1()):
+            pipe = self.make(b'x' * 100 * BLOCK, hasher=hasher,
+                             read_size=BLOCK, inflight=50)
+            pipe._base_budget = 3 * BLOCK
+            write, goes_on = self.target.write, threading.Event()
+
+            def slowly(*args):
+                goes_on.wait(20)
+                write(*args)
+
+            self.target.write = slowly
+            thread = threading.Thread(target=pipe.run, daemon=True)
+            thread.start()
+            deadline = time.monotonic() + .3
+            while time.monotonic() < deadline and len(
+                    self.snapshot.reads) <= (5 if hasher else 3):
+                time.sleep(.01)
+            self.assertEqual(5 if hasher else 3, len(self.snapshot.reads))
+            goes_on.set()
+            thread.join(20)
+            self.assertEqual(0, pipe._held)
+            self.assertEqual(set(), pipe._half_done)
+
+    def test_the_digest_goes_first(self):
+        patch = mock.patch.object(pipeline.os, 'listdir',
+                                  return_value=['71', '72', '73'])
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.make(self.data(9)).run()
+        self.setpriority.assert_not_called()
+        lower = os.getpriority(os.PRIO_PROCESS, 0) + pipeline.GIVE_WAY
+        self.make(self.data(9), hasher=hashlib.sha1()).run()
+        self.assertEqual([mock.call(os.PRIO_PROCESS, n, lower)
+                          for n in (71, 72, 73)],
+                         self.setpriority.call_args_list)
+        self.setpriority.reset_mock()
+        pipeline._give_way_to(mock.Mock(native_id=72))
+        self.assertEqual([mock.call(os.PRIO_PROCESS, n, lower)
+                          for n in (71, 73)],
+                         self.setpriority.call_args_list)
+
+    def test_the_digest_cannot_go_first(self):
+        data = self.data(9)
+        for error in (PermissionError, ProcessLookupError):
+            self.setpriority.side_effect = error
+            hasher = hashlib.sha1()
+            self.make(data, hasher=hasher).run()
+            self.assertEqual(hashlib.sha1(data).digest(), hasher.digest())
+        with mock.patch.object(pipeline.os, 'listdir',
+                               side_effect=FileNotFoundError):
+            self.make(data, hasher=hashlib.sha1()).run()
 
     def test_first_error_ends_it(self):
         for hasher in (None, hashlib.sha1()):
