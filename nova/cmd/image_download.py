@@ -94,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         description='Look at everything that a direct download needs, and '
         'say what is wrong and what to do about it. Changes nothing. Exit '
         'status 0 only if a boot would read the image from RBD, 1 if it '
-        'would not, 2 if the command cannot be carried out.')
+        'would not, 2 if the command line or the configuration cannot be '
+        'used.')
     check.add_argument('image', nargs='?', metavar='IMAGE',
                        help='id or name of an image; without one the newest '
                        'images stand for it')

@@ -12,7 +12,7 @@
 
 """Options of the direct RBD download, all in the ``[glance]`` group.
 
-The five ``rbd_*`` options and ``enable_rbd_download`` are older than this
+The four older ``rbd_*`` options and ``enable_rbd_download`` come before this
 module and stay where they were defined, since deployment tools write them.
 Their help is completed here, because what they do is decided by our code.
 """
@@ -114,13 +114,15 @@ Related options:
         help="""
 Number of reads that a download from RBD keeps in flight.
 
-More reads hide the latency of a busy or distant cluster and cost memory, at
-most one read buffer each.
+More reads hide the latency of a busy or distant cluster and cost memory.
 
 Possible values:
 
-* 0 (default): chosen for the image by the export engine.
-* 1 to 128: exactly this many.
+* 0 (default): up to 6.
+* 1 to 128: at most this many.
+
+Small images get fewer, and so does a cluster so slow that each read asks for 8
+MiB.
 """),
     cfg.IntOpt('rbd_download_max_rate',
         default=0,

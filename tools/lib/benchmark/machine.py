@@ -33,5 +33,5 @@ def machine() -> dict[str, Any]:
                               text=True).stdout.strip()
     pages = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
     return {'cpu': model, 'cores': os.cpu_count(), 'memory': pages,
-            'kernel': platform.release(), 'ceph': ceph,
+            'kernel': platform.release().partition('-')[0], 'ceph': ceph,
             'date': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}
