@@ -63,6 +63,10 @@ LONGEST_LINE = 65536
 # to, before it is killed.
 TERM_TIMEOUT = 2.0
 
+# Seconds for which a child is listened to when its time is over: it says
+# something twice a second.
+LAST_LOOK = 1.0
+
 # Longest wait for a killed child to disappear, in seconds. Only one that
 # hangs in the kernel, as on a dead NFS server, takes longer.
 REAP_TIMEOUT = 5.0
@@ -139,12 +143,18 @@ class Cluster:
 
     :ivar user: Ceph client name without ``client.``, '' for librados' default
     :ivar conf: path of the ceph.conf, '' for librados' search path
-    :ivar connect_timeout: seconds
+    :ivar connect_timeout: seconds; 0 and less stand for the default
     """
 
     user: str = ''
     conf: str = ''
     connect_timeout: int = 5
+
+    def __post_init__(self) -> None:
+        # No option for it has a lower limit, and no wait is endless here.
+        if self.connect_timeout <= 0:
+            object.__setattr__(self, 'connect_timeout',
+                               type(self).connect_timeout)
 
     @classmethod
     def of_glance(cls) -> 'Cluster':
@@ -159,8 +169,7 @@ class Cluster:
             user=CONF.glance.rbd_user or CONF.libvirt.rbd_user or '',
             conf=(CONF.glance.rbd_ceph_conf or
                   CONF.libvirt.images_rbd_ceph_conf or ''),
-            # Neither option has a lower limit, and no wait is endless here.
-            connect_timeout=timeout if timeout > 0 else cls.connect_timeout)
+            connect_timeout=timeout)
 
     def arguments(self) -> list[str]:
         """Return the engine's options for this cluster."""
@@ -461,10 +470,20 @@ class _Child:
                 assert pipe is not None
                 os.set_blocking(pipe.fileno(), False)
                 selector.register(pipe, selectors.EVENT_READ, take)
+            # Until when the child is listened to although its time is over.
+            last = None
             while selector.get_map():
-                left = self._deadline - time.monotonic()
-                if left <= 0:
-                    return self._final is not None
+                now = time.monotonic()
+                left = self._deadline - now
+                if left > 0:
+                    last = None
+                else:
+                    # Who was stopped meanwhile finds in the pipe what the
+                    # child said, or hears from it soon.
+                    last = last or now + LAST_LOOK
+                    left = last - now
+                    if left <= 0:
+                        return self._final is not None
                 for key, _events in selector.select(left):
                     try:
                         data = os.read(key.fd, 65536)

@@ -344,8 +344,7 @@ class RBDDriver:
         """Run a command of the ceph tool.
 
         :returns: its answer, decoded from JSON
-        :raises: processutils.ProcessExecutionError; with exit code 124 when
-            the cluster did not answer in time
+        :raises: nova.exception.StorageError
         """
         argv = ['ceph', *command, '--format=json', *self.ceph_args()]
         limits = time_limits(self.rbd_connect_timeout)
@@ -356,10 +355,25 @@ class RBDDriver:
             # cannot be named.
             argv = ['timeout', '--kill-after=%d' % COMMAND_GRACE,
                     str(sum(limits.values()) + COMMAND_GRACE)] + argv
-        out, _err = processutils.execute(
-            *argv, env_variables=self._tool_environment())
+        out = self._execute(*argv)
         # Old releases wrote a line of text before the object.
         return jsonutils.loads(out[max(out.find('{'), 0):])
+
+    def _execute(self, *argv: str) -> str:
+        """Run a tool of Ceph.
+
+        :returns: what it writes
+        :raises: nova.exception.StorageError, which names no path and no
+            address: tenants may come to see it
+        """
+        try:
+            return processutils.execute(
+                *argv, env_variables=self._tool_environment())[0]
+        except processutils.ProcessExecutionError as exc:
+            LOG.error('The command "%(command)s" failed: %(exc)s',
+                      {'command': ' '.join(argv), 'exc': exc})
+            raise exception.StorageError(
+                reason=_('A command of Ceph failed')) from exc
 
     def get_mon_addrs(
             self, strip_brackets: bool = True) -> tuple[list[str], list[str]]:
@@ -368,7 +382,7 @@ class RBDDriver:
         :param strip_brackets: give IPv6 addresses without brackets, as
             libvirt wants them
         :returns: the list of hosts and the list of their ports
-        :raises: processutils.ProcessExecutionError
+        :raises: nova.exception.StorageError
         """
         hosts, ports = [], []
         for mon in self._ceph('mon', 'dump')['mons']:
@@ -394,14 +408,7 @@ class RBDDriver:
         :raises: nova.exception.StorageError if the cluster does not tell,
             nova.exception.NotFound if it has no such pool
         """
-        try:
-            usage = self._ceph('df')
-        except processutils.ProcessExecutionError as exc:
-            LOG.error('Cannot tell the usage of Ceph pool %(pool)s: %(exc)s',
-                      {'pool': self.pool, 'exc': exc})
-            raise exception.StorageError(
-                reason=_('Could not determine disk usage'))
-
+        usage = self._ceph('df')
         for pool in usage['pools']:
             if pool['name'] == self.pool:
                 return {'total': usage['stats']['total_bytes'],
@@ -416,13 +423,11 @@ class RBDDriver:
 
         :param base: path of the file
         :param name: name of the new image
-        :raises: processutils.ProcessExecutionError
+        :raises: nova.exception.StorageError
         """
         # Format 1, the default of old releases, allows no clones.
-        processutils.execute(
-            'rbd', 'import', '--pool', self.pool, base, name,
-            '--image-format=2', *self.ceph_args(),
-            env_variables=self._tool_environment())
+        self._execute('rbd', 'import', '--pool', self.pool, base, name,
+                      '--image-format=2', *self.ceph_args())
 
     def export_image(self, base: str, name: str, snap: str,
                      pool: str | None = None) -> None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0
 STALL_TIMEOUT = 60.0
 MAX_INFLIGHT = 256
+
+# A read may take this part of the stall timeout before smaller ones are made.
+SLOWEST_PART = 4
 MAX_SECONDS = 86400
 POLICIES = ('default', 'balance', 'localize')
 
@@ -397,12 +400,14 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
     target.create(size)
 
     pipe = pipeline.Pipeline(snapshot, target, parts, hasher, args.inflight,
-                             read_size, largest, pace, job.touch)
+                             read_size, largest, pace, job.touch,
+                             args.stall_timeout / SLOWEST_PART)
     counters = pipe.counters
     # Holes count as done from the start, where nobody has to hash them.
     holes = 0 if hasher else size - extents.total(parts)
     job.done = lambda: holes + counters.done_bytes
     job.total = size
+    job.waits_for_disk = pipe.waits_for_disk
     job.enter('copying')
     pipe.run()
 

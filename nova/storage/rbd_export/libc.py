@@ -19,6 +19,7 @@ C library than glibc, the export works all the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -42,11 +43,14 @@ _WAIT_BEFORE = 1
 _WRITE = 2
 _WAIT_AFTER = 4
 
+# What sync_file_range says of what it does not work on at all.
+_NOT_BY_RANGE = (errno.EINVAL, errno.ESPIPE, errno.ENOSYS)
+
 
 def _library() -> tuple[Any, Any]:
     try:
         import ctypes
-        return ctypes, ctypes.CDLL(None)
+        return ctypes, ctypes.CDLL(None, use_errno=True)
     except (ImportError, OSError):
         return None, None
 
@@ -80,9 +84,9 @@ class Writeback:
         ctypes, library = _library()
         try:
             call = library.sync_file_range
+            self._errno = ctypes.get_errno
         except AttributeError:
             return
-        # Its errors are not looked at: fsync reports them, too.
         call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64,
                          ctypes.c_uint)
         self._call = call
@@ -95,6 +99,7 @@ class Writeback:
     def start(self, offset: int, length: int) -> None:
         """Let data begin its way to the disk."""
         if self._call is not None:
+            # An error that comes up later is told to whoever waits.
             self._call(self._fd, offset, length, _WRITE)
 
     def wait(self, ranges: list[tuple[int, int]]) -> None:
@@ -103,9 +108,20 @@ class Writeback:
         :param ranges: of the file, as pairs of offset and length
         :raises: OSError
         """
-        if self._call is None:
-            os.fdatasync(self._fd)
-            return
-        for offset, length in ranges:
-            self._call(self._fd, offset, length,
-                       _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
+        call = self._call
+        if call is not None:
+            # An error of the disk is told once for each open file, here or by
+            # fsync (linux, file_check_and_advance_wb_err): it must not get
+            # lost.
+            for offset, length in ranges:
+                if not call(self._fd, offset, length,
+                            _WAIT_BEFORE | _WRITE | _WAIT_AFTER):
+                    continue
+                number = self._errno()
+                if number not in _NOT_BY_RANGE:
+                    raise OSError(number, os.strerror(number))
+                self._call = None
+                break
+            else:
+                return
+        os.fdatasync(self._fd)

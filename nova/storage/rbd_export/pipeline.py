@@ -99,10 +99,12 @@ def _give_way_to(thread: threading.Thread) -> None:
     It cannot be shared out, and all others wait for it. Without privileges a
     thread cannot go up, so the others go down.
     """
-    lower = os.getpriority(os.PRIO_PROCESS, 0) + GIVE_WAY
+    # The main thread watches over the others.
+    stay = (thread.native_id, os.getpid())
     try:
+        lower = os.getpriority(os.PRIO_PROCESS, 0) + GIVE_WAY
         for name in os.listdir('/proc/self/task'):
-            if int(name) != thread.native_id:
+            if int(name) not in stay:
                 os.setpriority(os.PRIO_PROCESS, int(name), lower)
     except OSError:
         # Without /proc, or one of them has ended: it is a little slower then.
@@ -134,27 +136,37 @@ class Pipeline:
     :param largest: bytes of a read, at most
     :param pace: limit on the rate, None for none
     :param touch: called when bytes were moved
+    :param patience: seconds in which something has to move: larger reads are
+        not made if they would take longer
     """
 
     def __init__(self, snapshot: Snapshot, target: Target,
                  parts: list[tuple[int, int]], hasher: _Hash | None,
                  inflight: int, read_size: int, largest: int,
-                 pace: Pace | None, touch: Callable[[], None]) -> None:
+                 pace: Pace | None, touch: Callable[[], None],
+                 patience: float) -> None:
         self._snapshot = snapshot
         self._target = target
         self._hasher = hasher
         self._pace = pace
         self._touch = touch
+        self._patience = patience
         self._read_size = read_size
+        self._smallest = min(read_size, READ_SIZE)
         self._largest = max(read_size, largest)
         pieces = -(-extents_.total(parts) // read_size)
         # A small image is not worth many threads and their memory.
         self._readers = min(inflight, -(-pieces // PIECES_PER_READER))
-        self._base_budget = inflight * min(read_size, READ_SIZE)
+        self._base_budget = inflight * self._smallest
         self._slow = 0
         self.counters = Counters()
         # Guards all below, and the counters.
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # For readers that wait for room, and for the hasher. To wake up more
+        # threads than one at a time costs a tenth of the speed.
+        self._room = threading.Condition(self._lock)
+        self._next = threading.Condition(self._lock)
+        self._ended = threading.Event()
         if hasher is None:
             # A digest needs them in order.
             parts = extents_.rotated(
@@ -165,6 +177,8 @@ class Pipeline:
         self._failure: BaseException | None = None
         # Bytes of the pieces that are being read, written or hashed.
         self._held = 0
+        # Threads that read and that write at the moment, and all there are.
+        self._reading = self._writing = self._running = 0
         # Pieces that were written and not hashed, or the other way round.
         self._half_done: set[int] = set()
         # What there is to hash, in order, and what of it was read.
@@ -183,14 +197,20 @@ class Pipeline:
             self._exhausted = not self._readers
             threads.append(threading.Thread(
                 target=self._guard, args=(self._hash_all,), daemon=True))
+        self._running = len(threads)
         for thread in threads:
             thread.start()
         if self._hasher is not None:
             _give_way_to(threads[-1])
-        for thread in threads:
-            thread.join()
+        # Not for all of them if one has failed: another may hang for long.
+        if threads:
+            self._ended.wait()
         if self._failure is not None:
             raise self._failure
+
+    def waits_for_disk(self) -> bool:
+        """Whether nothing is asked of the cluster, and the disk is busy."""
+        return self._writing > 0 and not self._reading
 
     def _guard(self, work: Callable[[], None]) -> None:
         try:
@@ -198,10 +218,17 @@ class Pipeline:
         except Stopped:
             pass
         except BaseException as exc:
-            with self._changed:
+            with self._lock:
                 if self._failure is None:
                     self._failure = exc
-                self._changed.notify_all()
+                self._room.notify_all()
+                self._next.notify_all()
+                self._ended.set()
+        finally:
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self._ended.set()
 
     def _reader(self) -> None:
         snapshot, target, touch = self._snapshot, self._target, self._touch
@@ -218,17 +245,20 @@ class Pipeline:
             data = snapshot.read(offset, length)
             touch()
             self._note_time(length, time.monotonic() - started)
-            if hashing:
-                with self._changed:
+            with self._lock:
+                self._reading -= 1
+                self._writing += 1
+                if hashing:
                     self._read[offset] = data
-                    self._changed.notify_all()
+                    self._next.notify()
             runs = list(zeros.data_runs(data))
             if runs:
                 target.write(data, runs, offset)
                 touch()
             # Only now may the memory go, if it was hashed already.
             data = b''
-            with self._changed:
+            with self._lock:
+                self._writing -= 1
                 counters.read_bytes += length
                 counters.data_bytes += sum(end - start for start, end in runs)
                 if not hashing:
@@ -240,19 +270,21 @@ class Pipeline:
 
         :returns: its offset and length; None if there is no more
         """
-        with self._changed:
+        with self._lock:
             while True:
                 self._check()
                 length = self._cursor.next_length(self._read_size)
                 if not length:
                     self._exhausted = True
-                    self._changed.notify_all()
+                    self._room.notify_all()
+                    self._next.notify()
                     return None
                 if not self._held or self._held + length <= self._budget():
                     break
-                self._changed.wait()
+                self._room.wait()
             piece = self._cursor.take(length)
             self._held += length
+            self._reading += 1
             if self._hasher is not None:
                 self._order.append(piece)
             return piece
@@ -264,7 +296,7 @@ class Pipeline:
             return
         self._half_done.discard(offset)
         self._held -= length
-        self._changed.notify_all()
+        self._room.notify()
 
     def _budget(self) -> int:
         budget = self._base_budget
@@ -284,14 +316,22 @@ class Pipeline:
             raise Stopped()
 
     def _note_time(self, length: int, seconds: float) -> None:
-        """Read more at once where reads are slow."""
+        """Read more at once where reads are slow, but not where it stalls."""
+        if self._read_size > self._smallest:
+            if seconds > self._patience:
+                self._read_size = self._smallest
+            return
         if self._read_size >= self._largest or length < self._read_size:
+            return
+        # All that is in memory then may come at once.
+        if seconds * LARGE_BUDGET > self._patience * self._base_budget:
             return
         if seconds * (1 << 20) > SLOW_READ * length:
             self._slow += 1
         else:
             self._slow = max(0, self._slow - 2)
         if self._slow >= SLOW_READS:
+            self._slow = 0
             self._read_size = self._largest
 
     def _wait(self, seconds: float) -> None:
@@ -306,12 +346,12 @@ class Pipeline:
     def _hash_all(self) -> None:
         position = 0
         while True:
-            with self._changed:
+            with self._lock:
                 while not (self._order and self._order[0][0] in self._read):
                     self._check()
                     if self._exhausted and not self._order:
                         break
-                    self._changed.wait()
+                    self._next.wait()
                 if not self._order:
                     break
                 offset, length = self._order.popleft()
@@ -319,7 +359,7 @@ class Pipeline:
             self._hash_zeros(offset - position)
             self._hasher.update(data)  # type: ignore[union-attr]
             data = b''
-            with self._changed:
+            with self._lock:
                 self._let_go(offset, length)
             self.counters.done_bytes += length
             position = offset + length

@@ -65,6 +65,7 @@ class Job:
         self._connected = False
         self._factor = OPEN_FACTOR
         self._local = False
+        self.waits_for_disk: Callable[[], bool] = lambda: False
         self.phase = 'connecting'
         self.done: Callable[[], int] = lambda: 0
         self.total = 0
@@ -104,7 +105,7 @@ class Job:
         patience = self._stall_timeout * self._factor
         if now - self.touched < patience:
             return None
-        if self._local:
+        if self._local or self.waits_for_disk():
             # The cluster has done its part: nobody should stop asking it.
             return ExportError(
                 'local_file', 'the local disk took no byte for %g s; check '
@@ -140,8 +141,8 @@ def run(job: Job, work: Callable[[], dict[str, object]],
         ended.set()
 
     def on_signal(number: int, frame: object) -> None:
+        # And no more: whom it interrupts may hold the lock of the event.
         signals.append(number)
-        ended.set()
 
     tied = _tied_to_parent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -154,6 +155,8 @@ def run(job: Job, work: Callable[[], dict[str, object]],
     reported = job.started
     try:
         while not ended.wait(TICK):
+            if signals:
+                break
             failure = job.overdue()
             if failure is None and tied and os.getppid() != parent:
                 failure = ExportError('parent_died', 'the process that '

@@ -69,8 +69,8 @@ MAX_DIRTY = 256 << 20
 # written.
 _SYNC_STEP = 64 << 20
 
-# Pieces to wait for at once, in the end.
-_FLUSH_STEP = 32
+# Bytes to wait for at once, in the end.
+_FLUSH_STEP = 16 << 20
 
 
 class Target:
@@ -254,6 +254,10 @@ class Target:
 
         :returns: False if the file system does not do that after all
         """
+        # Another thread may find out meanwhile that this does not work.
+        fd = self._direct_fd
+        if fd < 0:
+            return False
         buffer = self._buffer()
         view = memoryview(data)
         for start, end in runs:
@@ -263,8 +267,7 @@ class Target:
                 padded = length + -length % _ALIGNMENT
                 buffer[length:padded] = bytes(padded - length)
                 try:
-                    self._write_all(self._direct_fd, buffer[:padded],
-                                    offset + start)
+                    self._write_all(fd, buffer[:padded], offset + start)
                 except OSError as exc:
                     if exc.errno != errno.EINVAL:
                         raise
@@ -318,8 +321,11 @@ class Target:
 
         :returns: whether there is more
         """
-        some = [self._dirty.popleft()
-                for _ in range(min(_FLUSH_STEP, len(self._dirty)))]
+        some: list[tuple[int, int]] = []
+        length = 0
+        while self._dirty and length < _FLUSH_STEP:
+            some.append(self._dirty.popleft())
+            length += some[-1][1]
         self._wait_for(some)
         return bool(self._dirty)
 
@@ -345,7 +351,8 @@ class Target:
                     try:
                         self._link(self._name)
                     except FileExistsError:
-                        exists = self._check_name()
+                        self._check_name()
+                        exists = True
                 if exists:
                     name = '.%s%s%s%s' % (
                         os.fsdecode(os.fsencode(self._name)[:_NAME_PART]),

@@ -101,6 +101,21 @@ class LocalFaultTestCase(faults.FaultTestCase):
                            'a loop device cut short below an ext4',
                            'Input/output error')
 
+    def test_broken_behind_the_page_cache(self):
+        # Short runs of data go through it, and an error comes up when the
+        # engine waits for some of them. It is told once.
+        run = 64 << 10
+        data = b''.join(self.data[n:n + run] + bytes(run)
+                        for n in range(0, self.SIZE, 2 * run))
+        self.image_id = self.upload_to_both(data)
+        self.path = self.cache_path(self.image_id)
+        self.put_cache_on(file_systems.BrokenDisk)
+        self.nova.set('glance', 'rbd_download_inflight', 1)
+        self.check_refused('The disk fails to write (EIO), every second 64 '
+                           'KiB of the image are zeros',
+                           'a loop device cut short below an ext4',
+                           'Input/output error|Cannot allocate memory')
+
     def check_good(self, cause, produced):
         watch = faults.Stopwatch()
         path = self.in_thread(self.fetch, self.image_id)()

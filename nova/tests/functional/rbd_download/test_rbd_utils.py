@@ -22,7 +22,6 @@ import time
 from urllib import parse
 
 import fixtures
-from oslo_concurrency import processutils
 import rados
 import rbd
 
@@ -137,7 +136,7 @@ class UnreachableMonitorTestCase(RbdUtilsTestCase):
             self.assertRaises(exception.StorageError,
                               self.driver.get_pool_info)
         with self.takes(1.9, 7):
-            self.assertRaises(processutils.ProcessExecutionError,
+            self.assertRaises(exception.StorageError,
                               self.driver.get_mon_addrs)
 
     def test_ceph_tool_hangs(self):
@@ -153,15 +152,15 @@ class UnreachableMonitorTestCase(RbdUtilsTestCase):
         self.stub_out('nova.storage.rbd_utils.COMMAND_GRACE', 1)
         driver = rbd_utils.RBDDriver(connect_timeout=1)
         with self.takes(2.5, 10):
-            exc = self.assertRaises(processutils.ProcessExecutionError,
+            exc = self.assertRaises(exception.StorageError,
                                     driver.get_mon_addrs)
-        self.assertEqual(124, exc.exit_code)
+        self.assertEqual(124, exc.__cause__.exit_code)
         with open(tool + '.pid') as pid:
             self.assertFalse(os.path.exists('/proc/' + pid.read().strip()))
 
     def test_rbd_tool(self):
         with self.takes(1.9, 7):
-            self.assertRaises(processutils.ProcessExecutionError,
+            self.assertRaises(exception.StorageError,
                               self.driver.import_image, self.conf, 'disk')
 
     def test_conf_missing(self):
@@ -468,7 +467,7 @@ class ToolsTestCase(ClusterTestCase):
         self.driver.import_image(path, self.name)
         self.assertEqual(len(self.data), self.driver.size(self.name))
         self.assertEqual(self.data, self.read(self.name))
-        self.assertRaises(processutils.ProcessExecutionError,
+        self.assertRaises(exception.StorageError,
                           self.driver.import_image, path, self.name)
 
         self.driver.create_snap(self.name, 'snap')

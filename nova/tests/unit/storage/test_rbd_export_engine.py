@@ -105,15 +105,14 @@ class PipelineTestCase(test.NoDBTestCase):
             for _ in range(blocks))
 
     def make(self, data, parts=None, hasher=None, inflight=3,
-             read_size=2 * BLOCK, largest=0,
-             pace=None):
+             read_size=2 * BLOCK, largest=0, pace=None, patience=60):
         self.snapshot = FakeSnapshot(data)
         self.target = FakeTarget(len(data))
         if parts is None:
             parts = [(0, len(data))] if data else []
         return pipeline.Pipeline(self.snapshot, self.target, parts, hasher,
                                  inflight, read_size, largest, pace,
-                                 self.touch)
+                                 self.touch, patience)
 
     def test_copy(self):
         data = self.data(101) + b'end'
@@ -223,6 +222,21 @@ class PipelineTestCase(test.NoDBTestCase):
                       largest=4 * BLOCK).run()
         self.assertEqual({BLOCK}, {n for _, n in self.snapshot.reads})
 
+    def test_larger_reads_must_not_look_like_a_stall(self):
+        data = self.data(200)
+        for size, largest in ((BLOCK, 1), (4 * BLOCK, 4)):
+            with mock.patch.object(pipeline, 'SLOW_READ', 0):
+                self.make(data, inflight=1, read_size=BLOCK,
+                          largest=4 * BLOCK, patience=0).run()
+            self.assertEqual({BLOCK}, {n for _, n in self.snapshot.reads})
+
+    def test_larger_reads_that_take_too_long(self):
+        with mock.patch.object(pipeline, 'READ_SIZE', BLOCK):
+            self.make(self.data(20), inflight=1, read_size=4 * BLOCK,
+                      largest=4 * BLOCK, patience=0).run()
+        self.assertEqual([4] + 16 * [1],
+                         [n // BLOCK for _, n in self.snapshot.reads])
+
     def test_larger_reads_are_fewer(self):
         pipe = self.make(bytes(128 << 20), read_size=8 << 20, inflight=6)
         pipe.run()
@@ -301,6 +315,47 @@ class PipelineTestCase(test.NoDBTestCase):
         pipe = self.make(b'x' * 400 * BLOCK, hasher=mock.Mock(
             update=mock.Mock(side_effect=error)))
         self.assertIs(error, self._run_with_deadline(pipe))
+
+    def test_error_while_another_hangs(self):
+        for hasher in (None, hashlib.sha1()):
+            pipe = self.make(b'x' * 40 * BLOCK, hasher=hasher)
+            ends = threading.Event()
+            self.addCleanup(ends.set)
+            read, error = self.snapshot.read, errors.ExportError('x', 'x')
+
+            def hang(offset, length):
+                if not offset:
+                    ends.wait(60)
+                return read(offset, length)
+
+            self.snapshot.read = hang
+            self.target.failures[4 * BLOCK] = error
+            self.assertIs(error, self._run_with_deadline(pipe))
+            ends.set()
+
+    def test_who_is_waited_for(self):
+        pipe = self.make(b'x' * 40 * BLOCK, inflight=2)
+        waits = []
+        read, write = self.snapshot.read, self.target.write
+        both = threading.Barrier(2)
+
+        def slow_read(*args):
+            waits.append(pipe.waits_for_disk())
+            return read(*args)
+
+        def slow_write(*args):
+            if not waits[-1]:
+                both.wait(20)
+                time.sleep(.05)
+                waits.append(pipe.waits_for_disk())
+            write(*args)
+
+        self.snapshot.read, self.target.write = slow_read, slow_write
+        self.assertFalse(pipe.waits_for_disk())
+        pipe.run()
+        self.assertIn(True, waits)
+        self.assertFalse(waits[0])
+        self.assertFalse(pipe.waits_for_disk())
 
     def test_error_while_others_wait_for_their_turn(self):
         pipe = self.make(self.data(400), pace=pacing.Pace(BLOCK * 4))
@@ -569,10 +624,11 @@ class JobTestCase(test.NoDBTestCase):
 class SuperviseTestCase(test.NoDBTestCase):
     """Run in a process of its own: it takes over signals and the exit."""
 
-    def start(self, work, report='json', **kwargs):
+    def start(self, work, prelude='', **kwargs):
         program = textwrap.dedent('''
             import os, sys, threading, time
             from rbd_export import errors, report, supervise
+            %s
             job = supervise.Job(1, 1)
             job.connected()
             job.enter('copying')
@@ -584,7 +640,7 @@ class SuperviseTestCase(test.NoDBTestCase):
             told = report.JsonReport()
             told.interval = 0.1
             supervise.leave(supervise.run(job, work, told, os.getppid()))
-            ''') % textwrap.indent(work, ' ')
+            ''') % (textwrap.dedent(prelude), textwrap.indent(work, ' '))
         path = os.path.dirname(os.path.dirname(supervise.__file__))
         process = subprocess.Popen(
             [sys.executable, '-c', 'import sys; sys.path.insert(0, %r)\n%s'
@@ -635,6 +691,13 @@ class SuperviseTestCase(test.NoDBTestCase):
         self.assertEqual((6, 'stalled', 'abandoned\n'),
                          (code, events[-1]['code'], err))
 
+    def test_stall_of_the_disk(self):
+        code, events, err = self.end(self.start(
+            'job.waits_for_disk = lambda: True\ntime.sleep(60)'))
+        self.assertEqual((12, 'local_file', 'abandoned\n'),
+                         (code, events[-1]['code'], err))
+        self.assertIn('local disk', events[-1]['message'])
+
     def test_hang_at_the_end_does_not_matter(self):
         # A thread that never ends is what librbd may leave behind.
         code, events, err = self.end(self.start(
@@ -651,3 +714,17 @@ class SuperviseTestCase(test.NoDBTestCase):
             code, events, err = self.end(process)
             self.assertEqual((128 + number, 'interrupted', 'abandoned\n'),
                              (code, events[-1]['code'], err))
+
+    def test_signal_while_the_event_is_locked(self):
+        process = self.start('time.sleep(60)', prelude='''
+            class Locked(threading.Event):
+                def wait(self, timeout=None):
+                    if timeout:
+                        with self._cond:
+                            os.kill(os.getpid(), 15)
+                            time.sleep(.01)
+                    return super().wait(timeout)
+            threading.Event = Locked
+            ''')
+        code, events, err = self.end(process)
+        self.assertEqual((143, 'interrupted'), (code, events[-1]['code']))

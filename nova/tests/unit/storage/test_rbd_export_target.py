@@ -303,10 +303,24 @@ class TargetTestCase(test.NoDBTestCase):
         self.assertEqual(
             [('start', 0, step), ('start', step, step),
              ('start', 2 * step, step), ('wait', [(0, step)])], calls)
+        self.assertTrue(made.flush_some())
+        self.assertEqual(('wait', [(step, step)]), calls[-1])
         self.assertFalse(made.flush_some())
-        self.assertEqual(('wait', [(step, step), (2 * step, step)]), calls[-1])
+        self.assertEqual(('wait', [(2 * step, step)]), calls[-1])
         self.assertFalse(made.flush_some())
-        self.assertEqual(5, len(calls))
+        self.assertEqual(6, len(calls))
+
+    def test_only_so_much_is_waited_for_at_once(self):
+        calls = self._writeback(True)
+        made = target.Target(self.path)
+        made.create(0)
+        step = target._FLUSH_STEP // 4
+        for n in range(10):
+            made._start_writeback(n * step, step)
+        while made.flush_some():
+            pass
+        self.assertEqual([4, 4, 2], [len(call[1]) for call in calls
+                                     if call[0] == 'wait'])
 
     def test_only_so_much_waits_without_ranges(self):
         calls = self._writeback(False)
@@ -318,6 +332,39 @@ class TargetTestCase(test.NoDBTestCase):
         made._start_writeback(9, 1)
         self.assertFalse(made.flush_some())
         self.assertEqual(2, len([c for c in calls if c[0] == 'wait']))
+
+    def test_others_found_that_it_is_not_direct(self):
+        size = 4 << 20
+        made = target.Target(self.path)
+        made.create(size)
+        data = os.urandom(size)
+        write = target.Target._write_all
+
+        def give_up(fd, view, offset):
+            # As another thread may at this moment.
+            made._direct_fd = -1
+            write(fd, view, offset)
+
+        if made._direct_fd < 0:
+            made._direct_fd = os.dup(made._fd)
+        with mock.patch.object(made, '_write_all', give_up):
+            made.write(data, [(0, size)], 0)
+        self.finish(made)
+        self.assertEqual(data, self.read())
+
+    def test_name_that_comes_and_goes(self):
+        made = self.make()
+        made.sync()
+        link = made._link
+
+        def exists_once(name):
+            made._link = link
+            raise FileExistsError()
+
+        made._link = exists_once
+        made.publish()
+        self.assertEqual(['image'], os.listdir(self.dir))
+        self.assertEqual(b'x' * 5000, self.read())
 
     def test_directory_that_cannot_be_synchronised(self):
         made = self.make()

@@ -84,8 +84,8 @@ class TransferTestCase(test.NoDBTestCase):
             return process
 
         self.useFixture(fixtures.MonkeyPatch('subprocess.Popen', recording))
-        self._patch(GRACE=0.5, TERM_TIMEOUT=0.3, _python=None, _fsids={},
-                    SYSTEM_PYTHON=sys.executable)
+        self._patch(GRACE=0.5, TERM_TIMEOUT=0.3, LAST_LOOK=0.3, _python=None,
+                    _fsids={}, SYSTEM_PYTHON=sys.executable)
         self.clock = Clock()
         self.breaker = circuit_breaker.CircuitBreaker(self.clock)
         self.useFixture(fixtures.MonkeyPatch(
@@ -248,6 +248,7 @@ class ClusterTest(test.NoDBTestCase):
                          rbd_transfer.Cluster.of_glance())
 
     def test_no_endless_wait(self):
+        self.assertEqual(5, rbd_transfer.Cluster('u', 'c', -1).connect_timeout)
         self.flags(rbd_connect_timeout=0, group='glance')
         for never in (0, -1):
             self.flags(rbd_connect_timeout=never, group='libvirt')
@@ -504,6 +505,35 @@ class StallTest(TransferTestCase):
         # It takes longer than the 1.5 seconds after which silence counts.
         self.assertEqual(FSID, rbd_transfer.probe(
             rbd_transfer.Cluster(connect_timeout=0.5)))
+
+    def _late(self, before):
+        # Stopped, or in a greenthread beside one that never yields.
+        watch = rbd_transfer._Child._watch
+
+        def late(child, process):
+            time.sleep(before)
+            child._deadline = time.monotonic() - 1
+            return watch(child, process)
+
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova.storage.rbd_transfer._Child._watch', late))
+        return rbd_transfer.probe(self.impatient)
+
+    def test_whoever_was_stopped_looks_first(self):
+        self._engine('''
+            progress()
+            result()
+            ''')
+        self.assertEqual(FSID, self._late(2))
+
+    def test_stopped_together_with_the_child(self):
+        self._engine('''
+            time.sleep(0.4)
+            progress()
+            result()
+            ''')
+        self._patch(LAST_LOOK=20)
+        self.assertEqual(FSID, self._late(0))
 
     def test_silent_but_for_its_end(self):
         self._engine('''

@@ -363,12 +363,16 @@ class ToolsTestCase(BindingsTestCase):
         self.assertEqual({'total': 9, 'free': 3, 'used': 4},
                          self.driver.get_pool_info())
 
-    def test_pool_info_no_answer(self):
+    def test_command_that_fails(self):
         self.execute.side_effect = processutils.ProcessExecutionError(
             exit_code=124, cmd='ceph df --id nova')
-        exc = self.assertRaises(exception.StorageError,
-                                self.driver.get_pool_info)
-        self.assertNotIn('ceph df', str(exc))
+        for function, *args in ((self.driver.get_pool_info,),
+                                (self.driver.get_mon_addrs,),
+                                (self.driver.import_image, '/base', 'disk')):
+            exc = self.assertRaises(exception.StorageError, function, *args)
+            # Only the log has it.
+            self.assertNotIn('ceph df', str(exc))
+            self.assertIn('ceph df --id nova', self.stdlog.logger.output)
 
     def test_pool_info_no_such_pool(self):
         self.answer({'stats': {'total_bytes': 9}, 'pools': []})
