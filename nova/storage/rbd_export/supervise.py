@@ -180,13 +180,14 @@ def run(job: Job, work: Callable[[], dict[str, object]],
                     % signal.Signals(signals[0]).name, signal=signals[0])
     except Broken:
         failure = ExportError('parent_died', 'nobody reads the output')
-    job.abandon()
     if not isinstance(failure, ExportError):
         failure = _unexpected(failure)
     try:
         report.error(failure)
     except Broken:
         pass
+    # Last, since it hangs if the disk does.
+    job.abandon()
     return failure.exit
 
 

@@ -15,6 +15,9 @@
 import logging
 import os
 import signal
+import threading
+
+import fixtures
 
 from nova.tests.fixtures import file_systems
 from nova.tests.functional.rbd_download import base
@@ -36,14 +39,17 @@ class LocalFaultTestCase(faults.FaultTestCase):
 
     def put_cache_on(self, file_system, *args):
         """Have the image cache on a file system of its own."""
-        self.useFixture(file_system(os.path.dirname(self.path), *args))
+        fixture = self.useFixture(
+            file_system(os.path.dirname(self.path), *args))
         # It may have a process, or a file that takes its space.
         self._before = self._traces()
+        return fixture
 
-    def check_refused(self, cause, produced, reason):
+    def check_refused(self, cause, produced, reason, timeout=0):
         """Download, and see that it fails as a matter of this node.
 
         :param reason: a regular expression for what the operator reads
+        :param timeout: seconds that it may take, and a little more
         """
         watch = faults.Stopwatch()
         outcome = self.in_thread(self.fetch, self.image_id)()
@@ -53,7 +59,7 @@ class LocalFaultTestCase(faults.FaultTestCase):
             'cannot be stored on this node: .*(%s).*to be written to '
             '%s.part and has %d bytes' % (reason, self.path, self.SIZE),
             'HTTP is not tried')
-        self.assertWithin(0, seconds)
+        self.assertWithin(timeout, seconds)
         self.record(cause, produced, faults.NO_HTTP, seconds, 'nothing')
 
     def test_full_before_the_start(self):
@@ -132,6 +138,37 @@ class LocalFaultTestCase(faults.FaultTestCase):
         self.put_cache_on(file_systems.NoTmpfile, 12 * MiB)
         self.check_refused('That file system gets full during the copy',
                            'the same, too small', 'No space left on device')
+
+    def test_hangs(self):
+        server = self.put_cache_on(file_systems.NoTmpfile).server
+        self.addCleanup(server.resume)
+
+        def resume(event):
+            # To clean up is more than this disk can do.
+            if event['event'] == 'error':
+                server.resume()
+
+        def hang():
+            self.wait_for_copying()
+            server.pause()
+
+        # If it goes wrong, nobody else ends this.
+        timer = threading.Timer(60, server.resume)
+        timer.start()
+        self.addCleanup(timer.cancel)
+
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova.storage.rbd_transfer.observers', [resume]))
+        self.slow(20)
+        self.nova.set('glance', 'rbd_download_inflight', 1)
+        hung = self.in_thread(hang)
+        self.check_refused('The disk hangs during the copy',
+                           'the process of a FUSE file system is stopped',
+                           'the local disk took no byte for 5 s',
+                           2 * self.STALL)
+        hung()
+        timer.cancel()
+        timer.join()
 
     def test_killed_without_nameless_files(self):
         self.put_cache_on(file_systems.NoTmpfile)
