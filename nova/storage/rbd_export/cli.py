@@ -385,7 +385,6 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
         read_size = largest
     else:
         parts = extents.normalise(hints, size, snapshot.unit)
-        # Without hints there is no telling how much will be zeros.
         target.check_space(extents.total(parts))
     pace = None
     if args.max_rate:

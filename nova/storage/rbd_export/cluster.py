@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 # move.
 OP_TIMEOUT_FACTOR = 4
 
+# Objects, or sets of them in a striped image, that are asked for between two
+# signs of life where there is no map of them.
+LISTED_AT_ONCE = 256
+
 
 def load_rados() -> None:
     """Import rados, or say how to get it.
@@ -190,6 +194,7 @@ class Snapshot:
         self._name = '%s/%s@%s' % (pool, image, snap)
         self._image_name = image
         self._snap_name = snap
+        self._touch = touch
         try:
             self._ioctx = client.open_ioctx(pool)
         except rados.Error as exc:
@@ -256,30 +261,53 @@ class Snapshot:
         return ExportError('read', 'cannot read %s: %s'
                            % (self._name, describe(exc)))
 
-    def extents(self) -> list[tuple[int, int]] | None:
+    def extents(self, ask_each: bool = True) -> list[tuple[int, int]] | None:
         """Ask which parts of the image hold data.
 
+        With a map of the objects that is a matter of milliseconds. Without
+        one, the cluster is asked for each object whether it exists: as many
+        requests as there would be for reading holes, but nobody has to fill
+        memory with zeros and find them there.
+
+        :param ask_each: whether to do that, if there is no map
         :returns: hints, as pairs of offset and length; None if the cluster
-            cannot tell at little cost, or not reliably
+            cannot tell
+        :raises: ExportError
         """
-        if not self._features & rbd.RBD_FEATURE_FAST_DIFF or not self.size:
+        if not self.size:
             return None
-        invalid = (rbd.RBD_FLAG_FAST_DIFF_INVALID |
-                   rbd.RBD_FLAG_OBJECT_MAP_INVALID)
         found: list[tuple[int, int]] = []
 
         def take(offset: int, length: int, exists: bool) -> None:
             if exists:
                 found.append((offset, length))
 
+        mapped = False
         try:
-            if self._image.flags() & invalid:
+            mapped = self._has_map()
+            if not (mapped or ask_each):
                 return None
-            self._image.diff_iterate(0, self.size, None, take,
-                                     include_parent=True, whole_object=True)
+            step = self.size if mapped else self.unit * LISTED_AT_ONCE
+            for offset in range(0, self.size, step):
+                # Only for whole objects does librbd use the map.
+                self._image.diff_iterate(
+                    offset, min(step, self.size - offset), None, take,
+                    include_parent=True, whole_object=mapped)
+                self._touch()
         except (rbd.Error, rados.Error) as exc:
-            raise self.failed(exc)
+            failure = self.failed(exc)
+            if mapped or failure.code == 'stalled':
+                raise failure
+            # Whether that is serious is for the reads to tell.
+            return None
         return found
+
+    def _has_map(self) -> bool:
+        """Whether there is a map of the objects that can be relied upon."""
+        if not self._features & rbd.RBD_FEATURE_FAST_DIFF:
+            return False
+        return not self._image.flags() & (rbd.RBD_FLAG_FAST_DIFF_INVALID |
+                                          rbd.RBD_FLAG_OBJECT_MAP_INVALID)
 
     @property
     def unit(self) -> int:

@@ -49,8 +49,7 @@ READ_SIZE = 1 << 20
 INFLIGHT = 6
 
 # Where a request costs much more than its bytes, fewer and larger ones are
-# faster: on rotating disks, over long distances, and where there is no map of
-# the objects, so that each read of a hole is a request.
+# faster: on rotating disks and over long distances.
 LARGE_READ_SIZE = 8 << 20
 
 # A read that takes longer than this, in seconds for each MiB, is slow.

@@ -80,6 +80,8 @@ WORKLOADS = {
                       clone=True),
     'nomap': Workload(2 * GIB, 50, '2 GiB, 50% data, no object map',
                       mapped=False),
+    'huge-nomap': Workload(64 * GIB, 1, '64 GiB, 1% data, no object map',
+                           mapped=False),
     'objects4': Workload(2 * GIB, 100, '2 GiB, all data, 4 MiB objects',
                          order=22),
     'four': Workload(512 * MIB, 100, 'four of 512 MiB at once', count=4),

@@ -19,6 +19,7 @@ import resource
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -265,7 +266,32 @@ class ShapesTestCase(EngineTestCase):
     def test_sparse_without_object_map(self):
         name, data = self._sparse(rbd.RBD_FEATURE_LAYERING)
         run = self.check_export(name, data)
+        # The cluster was asked what there is.
+        self.assertLess(run.final['read_bytes'], 50 * MiB)
         self.assertLess(run.final['allocated_bytes'], 2 * MiB)
+
+    def _map_of(self, name):
+        """Return id of an image and of "snap", and the map of its objects."""
+        with self.cluster.image(name, read_only=True) as image:
+            snap = next(snap['id'] for snap in image.list_snaps()
+                        if snap['name'] == 'snap')
+            return image.id(), snap, 'rbd_object_map.%s.%016x' % (image.id(),
+                                                                 snap)
+
+    def test_object_map_that_is_not_valid(self):
+        name, data = self._sparse(MAPPED)
+        image_id, snap, wrong = self._map_of(name)
+        empty = self._map_of(self.create(None, size=len(data),
+                                         features=MAPPED))[2]
+        with self.cluster.ioctx() as ioctx:
+            # It says that there are no objects, and that it is wrong.
+            ioctx.write_full(wrong, ioctx.read(empty, MiB))
+            ioctx.execute(
+                'rbd_header.' + image_id, 'rbd', 'set_flags',
+                struct.pack('<QQQ', rbd.RBD_FLAG_OBJECT_MAP_INVALID,
+                            rbd.RBD_FLAG_OBJECT_MAP_INVALID, snap))
+        run = self.check_export(name, data)
+        self.assertLess(run.final['read_bytes'], 50 * MiB)
 
     def test_nothing_but_hole(self):
         name = self.create(None, size=100 * MiB, features=MAPPED)
@@ -320,6 +346,85 @@ class ShapesTestCase(EngineTestCase):
         os.unlink(self.dest)
         self.dest = os.path.join(self.dir, '--of f\u00e9\n"')
         self.assert_exported(self.export(name), data)
+
+
+class HistoriesTestCase(EngineTestCase):
+    """Whatever was done to an image, its snapshot comes out as it is."""
+
+    SIZE = 5 * MiB
+
+    def _place(self, size):
+        offset = self.random.randrange(size)
+        length = self.random.choice((1, 700, 4096, 20000, 300000))
+        return offset, min(length, size - offset)
+
+    def _change(self, image):
+        size = image.size()
+        offset, length = self._place(size)
+        what = self.random.choice(('write', 'write', 'write', 'discard',
+                                   'zeros', 'resize', 'snapshot'))
+        if what == 'write':
+            image.write(self.random.randbytes(length), offset)
+        elif what == 'discard':
+            image.discard(offset, length)
+        elif what == 'zeros':
+            image.write(bytes(length), offset)
+        elif what == 'resize':
+            image.resize(self.random.randrange(1, self.SIZE))
+        else:
+            image.create_snap('earlier-%d' % next(_numbers))
+
+    def _export_history(self, features, order):
+        """Make an image, perhaps a clone of a clone, and export it."""
+        striped = self.random.random() < 0.3
+        name = self.create(
+            None, size=self.SIZE, order=order, snapshot=None,
+            features=features | (rbd.RBD_FEATURE_STRIPINGV2 if striped
+                                 else 0),
+            stripe_unit=4096 if striped else 0,
+            stripe_count=3 if striped else 0)
+        for generation in range(self.random.choice((1, 1, 2, 3))):
+            if generation:
+                child = '%s-%d' % (name, generation)
+                self.cluster.clone_image(name, child, features=features,
+                                         snapshot=None)
+                # Children first.
+                self.addCleanup(self._remove, child)
+                name = child
+            with self.cluster.image(name) as image:
+                for _ in range(self.random.randrange(1, 25)):
+                    self._change(image)
+                if generation and self.random.random() < 0.2:
+                    image.flatten()
+                image.create_snap('snap')
+                image.protect_snap('snap')
+                # Is none of the snapshot's business.
+                for _ in range(5):
+                    self._change(image)
+        with self.cluster.image(name, snapshot='snap',
+                                read_only=True) as image:
+            data = image.read(0, image.size())
+        run = self.export(name)
+        self.assert_exported(run, data)
+        os.unlink(self.dest)
+        return run.final['read_bytes'], len(data)
+
+    def _export_histories(self, features):
+        read = there = 0
+        for n in range(15):
+            self.random.seed(n)
+            # Regions of 256 objects end within the image.
+            of_one = self._export_history(features, 12 + n % 2)
+            read += of_one[0]
+            there += of_one[1]
+        # The right bytes, and not by reading everything.
+        self.assertLess(read, 0.9 * there)
+
+    def test_with_object_map(self):
+        self._export_histories(MAPPED)
+
+    def test_without_object_map(self):
+        self._export_histories(rbd.RBD_FEATURE_LAYERING)
 
 
 class DigestTestCase(EngineTestCase):

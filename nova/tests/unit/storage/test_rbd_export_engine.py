@@ -534,14 +534,58 @@ class ClusterTestCase(test.NoDBTestCase):
         self.image.diff_iterate.side_effect = iterate
         self.assertEqual([(8, 8)], self.open().extents())
 
-    def test_extents_that_cannot_be_had(self):
-        for attribute, value in (('features', 0), ('flags', 1), ('flags', 2),
-                                 ('size', 0)):
+    def _list_objects(self, found):
+        regions = []
+
+        def iterate(offset, length, since, take, **kwargs):
+            self.assertIsNone(since)
+            self.assertEqual({'include_parent': True, 'whole_object': False},
+                             kwargs)
+            regions.append((offset, length))
+            take(offset, 8, True)
+            take(offset + 8, 8, False)
+
+        self.image.diff_iterate.side_effect = iterate
+        touched = mock.Mock()
+        with mock.patch.object(cluster, 'LISTED_AT_ONCE', 3):
+            snapshot = cluster.Snapshot(self.client, 'p', 'i', 'snap', touched)
+            touched.reset_mock()
+            self.assertEqual(found, snapshot.extents())
+        self.assertEqual(len(found), touched.call_count)
+        return regions
+
+    def test_extents_without_a_map(self):
+        for attribute, value in (('features', 0), ('flags', 1),
+                                 ('flags', 2)):
             call = getattr(self.image, attribute)
             before, call.return_value = call.return_value, value
-            self.assertIsNone(self.open().extents())
+            self.assertEqual([(0, 24), (24, 24), (48, 16)],
+                             self._list_objects([(0, 8), (24, 8), (48, 8)]))
+            self.image.diff_iterate.reset_mock()
+            self.assertIsNone(self.open().extents(ask_each=False))
+            self.image.diff_iterate.assert_not_called()
             call.return_value = before
+
+    def test_extents_of_a_striped_image_without_a_map(self):
+        self.image.features.return_value = 0
+        self.image.stripe_count.return_value = 2
+        self.assertEqual([(0, 48), (48, 16)],
+                         self._list_objects([(0, 8), (48, 8)]))
+
+    def test_extents_of_nothing(self):
+        self.image.size.return_value = 0
+        self.assertIsNone(self.open().extents())
         self.image.diff_iterate.assert_not_called()
+
+    def test_extents_that_cannot_be_had(self):
+        self.image.diff_iterate.side_effect = self.error(errno.EPERM)
+        self.assert_code('permission', self.open().extents)
+        # Without a map it is an attempt.
+        self.image.features.return_value = 0
+        self.assertIsNone(self.open().extents())
+        # But more requests would hang as well.
+        self.image.diff_iterate.side_effect = self.error(errno.ETIMEDOUT)
+        self.assert_code('stalled', self.open().extents)
 
     def test_read(self):
         snapshot = self.open()
