@@ -375,6 +375,7 @@ def export(args: Arguments, job: supervise.Job) -> dict[str, object]:
             'one that was meant, or damaged' % (size, args.size),
             expected=args.size, actual=size)
 
+    job.enter('asking what the image holds', supervise.OPEN_FACTOR)
     hints = snapshot.extents()
     cluster.allow_queueing(client, args.stall_timeout)
     read_size = pipeline.READ_SIZE
