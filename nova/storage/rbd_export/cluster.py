@@ -186,6 +186,9 @@ class Snapshot:
     :param image: its name
     :param snap: its name
     :param touch: called when the cluster has answered
+    :ivar size: in bytes
+    :ivar object_size: in bytes
+    :ivar mapped: whether there is a map of the objects that can be relied upon
     :raises: ExportError
     """
 
@@ -215,7 +218,7 @@ class Snapshot:
             self.size: int = self._image.size()
             self.object_size: int = self._image.stat()['obj_size']
             self._stripes: int = self._image.stripe_count()
-            self._features: int = self._image.features()
+            self.mapped: bool = self._has_map()
             self._id: int = self._snap_id(self._image)
         except (rbd.Error, rados.Error) as exc:
             raise self.failed(exc)
@@ -282,29 +285,26 @@ class Snapshot:
             if exists:
                 found.append((offset, length))
 
-        mapped = False
+        if not (self.mapped or ask_each):
+            return None
+        step = self.size if self.mapped else self.unit * LISTED_AT_ONCE
         try:
-            mapped = self._has_map()
-            if not (mapped or ask_each):
-                return None
-            step = self.size if mapped else self.unit * LISTED_AT_ONCE
             for offset in range(0, self.size, step):
                 # Only for whole objects does librbd use the map.
                 self._image.diff_iterate(
                     offset, min(step, self.size - offset), None, take,
-                    include_parent=True, whole_object=mapped)
+                    include_parent=True, whole_object=self.mapped)
                 self._touch()
         except (rbd.Error, rados.Error) as exc:
             failure = self.failed(exc)
-            if mapped or failure.code == 'stalled':
+            if self.mapped or failure.code == 'stalled':
                 raise failure
             # Whether that is serious is for the reads to tell.
             return None
         return found
 
     def _has_map(self) -> bool:
-        """Whether there is a map of the objects that can be relied upon."""
-        if not self._features & rbd.RBD_FEATURE_FAST_DIFF:
+        if not self._image.features() & rbd.RBD_FEATURE_FAST_DIFF:
             return False
         return not self._image.flags() & (rbd.RBD_FLAG_FAST_DIFF_INVALID |
                                           rbd.RBD_FLAG_OBJECT_MAP_INVALID)
