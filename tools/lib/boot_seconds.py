@@ -22,7 +22,6 @@ both.
 import argparse
 import os
 import random
-import shutil
 import signal
 import statistics
 import sys
@@ -30,11 +29,11 @@ import time
 
 import prettytable
 
+from benchmark import clusters
 from testbed import boot_stack
 from testbed import daemon
 
 MIB = 1 << 20
-GIB = 1 << 30
 WAYS = ('RBD', 'HTTP')
 
 
@@ -62,20 +61,6 @@ def make_image(path: str, size: int, data: int) -> None:
             f.write(rng.randbytes(data // count))
 
 
-def place_cluster(needed: int) -> str:
-    """Have the cluster started in memory, if that has room; return where.
-
-    :param needed: bytes that will be in there
-    """
-    with open('/proc/meminfo') as f:
-        available = next(int(line.split()[1]) << 10 for line in f
-                         if line.startswith('MemAvailable:'))
-    if min(available, shutil.disk_usage('/dev/shm').free) < needed + 6 * GIB:
-        return 'on the disk'
-    os.environ['NOVA_TESTBED_CEPH_DIR'] = '/dev/shm'
-    return 'in memory'
-
-
 def boot(stack: boot_stack.BootStack, way: str, image: str,
          flavor: str) -> float:
     """Boot a server and forget all of it; returns the seconds it took."""
@@ -97,7 +82,9 @@ def boot(stack: boot_stack.BootStack, way: str, image: str,
 
 def measure(options: argparse.Namespace, path: str) -> None:
     """Start the stack, take turns, and print what came of it."""
-    where = place_cluster(options.data * MIB)
+    directory = clusters.memory_directory(options.data * MIB)
+    if directory:
+        os.environ['NOVA_TESTBED_CEPH_DIR'] = directory
     with boot_stack.BootStack(options.mode) as stack:
         stack.second_compute().reconfigure(
             {'glance': {'enable_rbd_download': False}})
@@ -125,7 +112,8 @@ def measure(options: argparse.Namespace, path: str) -> None:
                        f'{min(seconds):.1f}', f'{max(seconds):.1f}',
                        len(seconds)])
     say(f'\nA raw image of {options.size} MiB with {options.data} MiB of '
-        f'data, Nova with {options.mode}, the cluster {where}:\n{table}')
+        f'data, Nova with {options.mode}, the cluster in '
+        f'{directory or "TMPDIR"}:\n{table}')
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from unittest import mock
 import benchmark_samples  # noqa: F401
 
 from benchmark import clusters
+from benchmark.common import GIB
 
 
 class FileTestCase(unittest.TestCase):
@@ -26,7 +27,25 @@ class FileTestCase(unittest.TestCase):
     def test_read(self):
         made = clusters._File(iter([b'abc', b'', b'de']))
         self.assertEqual([b'ab', b'c'], [made.read(2), made.read(2)])
-        self.assertGreater(clusters.available_memory(), 0)
+
+
+class MemoryTestCase(unittest.TestCase):
+
+    def directory(self, free: int, available: int) -> str | None:
+        with mock.patch('shutil.disk_usage',
+                        return_value=mock.Mock(free=free)), \
+                mock.patch('psutil.virtual_memory',
+                           return_value=mock.Mock(available=available)):
+            return clusters.memory_directory(GIB)
+
+    def test_room(self):
+        self.assertEqual('/dev/shm', self.directory(4 * GIB, 4 * GIB))
+        self.assertIsNone(self.directory(4 * GIB - 1, 8 * GIB))
+        self.assertIsNone(self.directory(8 * GIB, 4 * GIB - 1))
+
+    def test_no_such_file_system(self):
+        with mock.patch('shutil.disk_usage', side_effect=OSError):
+            self.assertIsNone(clusters.memory_directory(0))
 
 
 class ClusterTestCase(unittest.TestCase):

@@ -20,11 +20,13 @@ from typing import Any
 
 from .common import BenchmarkError
 from .common import GIB
-from .common import KIB
 from .common import say
 from .workloads import data_of
 from .workloads import STEP
 from .workloads import Workload
+
+# A file system in memory.
+MEMORY = '/dev/shm'
 
 
 class _File:
@@ -199,14 +201,7 @@ def own_cluster(directory: str | None, needed: int, glance: bool,
     :param show_locations: whether Glance tells every user where images are
     :raises BenchmarkError: if this machine lacks something for it
     """
-    if directory is None:
-        directory = '/dev/shm'
-        try:
-            free = min(shutil.disk_usage(directory).free, available_memory())
-        except OSError:
-            free = 0
-        if free < 2 * needed + 2 * GIB:
-            directory = None
+    directory = directory or memory_directory(needed)
     if directory:
         os.environ['NOVA_TESTBED_DIR'] = directory
     import testbed  # noqa: F401
@@ -228,10 +223,16 @@ def own_cluster(directory: str | None, needed: int, glance: bool,
         yield Cluster.of_fixture(fixture)
 
 
-def available_memory() -> int:
-    """Bytes that can be used without swapping."""
-    with open('/proc/meminfo') as f:
-        for line in f:
-            if line.startswith('MemAvailable'):
-                return int(line.split()[1]) * KIB
-    return 0
+def memory_directory(needed: int) -> str | None:
+    """A directory in memory for a cluster, None if there is no room.
+
+    :param needed: bytes that will be in there at most
+    """
+    # Whoever has a cluster of his own may not have it.
+    import psutil
+    try:
+        free = min(shutil.disk_usage(MEMORY).free,
+                   psutil.virtual_memory().available)
+    except OSError:
+        return None
+    return None if free < 2 * needed + 2 * GIB else MEMORY
