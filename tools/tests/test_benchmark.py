@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The command tools/benchmark, with a set-up that only tells what it is asked.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+BENCHMARK = pathlib.Path(__file__).resolve().parents[1] / 'benchmark'
+
+_SETUP = """
+VENV=/nonexistent
+bootstrap() { echo "packages: $*"; }
+bootstrap_upstream() { echo upstream; exit; }
+"""
+
+
+class BenchmarkTest(unittest.TestCase):
+
+    def asked(self, *arguments: str) -> list[str]:
+        with tempfile.TemporaryDirectory() as directory:
+            os.mkdir(f'{directory}/lib')
+            pathlib.Path(directory, 'lib/bootstrap.sh').write_text(_SETUP)
+            command = shutil.copy(BENCHMARK, directory)
+            return subprocess.run(
+                [command, *arguments], stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True).stdout.splitlines()
+
+    def test_what_qemu_img_takes(self) -> None:
+        for arguments in (['--method', 'engine,qemu-img'],
+                          ['--method=qemu-img', '--runs', '1'],
+                          ['--runs=1', '--method=qemu-img,engine']):
+            self.assertEqual(['packages: qemu-block-extra'],
+                             self.asked(*arguments), arguments)
+
+    def test_all(self) -> None:
+        self.assertEqual(['packages: qemu-block-extra', 'upstream'],
+                         self.asked('--method', 'all'))
+
+    def test_nothing_for_other_methods(self) -> None:
+        self.assertEqual(['packages: '], self.asked('--method', 'engine'))
+        self.assertEqual(['packages: '], self.asked())
+        self.assertEqual(['packages: ', 'upstream'],
+                         self.asked('--method', 'engine,upstream'))
