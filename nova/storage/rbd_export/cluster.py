@@ -277,7 +277,7 @@ class Snapshot:
             cannot tell
         :raises: ExportError
         """
-        if not self.size:
+        if not self.size or not (self.mapped or ask_each):
             return None
         found: list[tuple[int, int]] = []
 
@@ -285,12 +285,11 @@ class Snapshot:
             if exists:
                 found.append((offset, length))
 
-        if not (self.mapped or ask_each):
-            return None
         step = self.size if self.mapped else self.unit * LISTED_AT_ONCE
         try:
             for offset in range(0, self.size, step):
-                # Only for whole objects does librbd use the map.
+                # librbd uses the map for whole objects only (ceph,
+                # src/librbd/api/DiffIterate.cc).
                 self._image.diff_iterate(
                     offset, min(step, self.size - offset), None, take,
                     include_parent=True, whole_object=self.mapped)
