@@ -42,7 +42,8 @@ class RunTestsTest(testtools.TestCase):
         shutil.copy(CHECKOUT / 'tools' / 'run_tests.py', self.root / 'tools')
         shutil.copy(CHECKOUT / '.stestr.conf', self.root)
         # Enough of a nova for the names and for the check that it is one.
-        for path in ('hacking', 'tests/unit', 'tests/functional'):
+        for path in ('hacking', 'tests/fixtures', 'tests/unit',
+                     'tests/functional'):
             (self.root / 'nova' / path).mkdir(parents=True)
             (self.root / 'nova' / path / '__init__.py').touch()
         for path in ('', 'tests'):
