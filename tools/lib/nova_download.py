@@ -102,7 +102,7 @@ def main(argv: list[str]) -> None:
     conf, result, *rest = argv
     # Nova itself need not have our fixtures.
     sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] /
-                        'nova' / 'tests' / 'fixtures'))
+                        'nova' / 'tests' / 'testbed'))
     told = download(conf, list(zip(rest[::2], rest[1::2])))
     with open(result + '.new', 'w') as f:
         json.dump(told, f)

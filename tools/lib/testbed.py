@@ -24,4 +24,4 @@ import pathlib
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
-__path__ = [str(CHECKOUT / 'nova' / 'tests' / 'fixtures')]
+__path__ = [str(CHECKOUT / 'nova' / 'tests' / 'testbed')]

@@ -29,8 +29,8 @@ import fixtures
 import testtools
 from testtools import content
 
-from nova.tests.fixtures import boot_stack
-from nova.tests.fixtures import glance_server
+from nova.tests.testbed import boot_stack
+from nova.tests.testbed import glance_server
 from nova.tests.functional.rbd_boot import matrix
 
 MiB = 1 << 20

@@ -14,7 +14,7 @@
 
 import os
 
-from nova.tests.fixtures import daemon
+from nova.tests.testbed import daemon
 from nova.tests.functional.rbd_boot import base
 from nova.tests.functional.rbd_boot import matrix
 

@@ -12,7 +12,7 @@
 
 """What is done with a server that came over RBD."""
 
-from nova.tests.fixtures import daemon
+from nova.tests.testbed import daemon
 from nova.tests.functional.rbd_boot import base
 from nova.tests.functional.rbd_boot import matrix
 

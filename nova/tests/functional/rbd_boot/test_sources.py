@@ -12,7 +12,7 @@
 
 """When the bytes do not come over RBD: as in plain Nova."""
 
-from nova.tests.fixtures import glance_server
+from nova.tests.testbed import glance_server
 from nova.tests.functional.rbd_boot import base
 from nova.tests.functional.rbd_boot import matrix
 

@@ -37,9 +37,9 @@ from nova.image import glance
 from nova.storage import circuit_breaker
 from nova.storage import rbd_transfer
 from nova import test
-from nova.tests.fixtures import daemon
-from nova.tests.fixtures import janitor
-from nova.tests.fixtures import rbd_testbed
+from nova.tests.testbed import daemon
+from nova.tests.testbed import janitor
+from nova.tests.testbed import rbd_testbed
 from nova import utils
 from nova.virt import images
 from nova.virt.libvirt import imagecache

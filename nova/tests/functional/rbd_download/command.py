@@ -24,8 +24,8 @@ import fixtures
 from nova.cmd import image_download
 import nova.conf
 from nova import config
-from nova.tests.fixtures import daemon
-from nova.tests.fixtures import rbd_testbed
+from nova.tests.testbed import daemon
+from nova.tests.testbed import rbd_testbed
 from nova.tests.functional.rbd_download import base
 
 

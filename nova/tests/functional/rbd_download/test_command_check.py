@@ -20,10 +20,10 @@ import re
 import subprocess
 import sys
 
-from nova.tests.fixtures import ceph_cluster
-from nova.tests.fixtures import file_systems
-from nova.tests.fixtures import namespaces
-from nova.tests.fixtures import old_glance
+from nova.tests.testbed import ceph_cluster
+from nova.tests.testbed import file_systems
+from nova.tests.testbed import namespaces
+from nova.tests.testbed import old_glance
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import command
 

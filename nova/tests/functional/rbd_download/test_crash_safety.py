@@ -24,8 +24,8 @@ import time
 import fixtures
 from testtools import content
 
-from nova.tests.fixtures import daemon
-from nova.tests.fixtures import janitor
+from nova.tests.testbed import daemon
+from nova.tests.testbed import janitor
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import compute_host
 from nova.tests.functional.rbd_download import fault_matrix

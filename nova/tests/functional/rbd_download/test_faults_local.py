@@ -19,7 +19,7 @@ import threading
 
 import fixtures
 
-from nova.tests.fixtures import file_systems
+from nova.tests.testbed import file_systems
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import fault_matrix
 from nova.tests.functional.rbd_download import faults

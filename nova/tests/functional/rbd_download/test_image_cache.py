@@ -22,8 +22,8 @@ from unittest import mock
 
 from nova import exception
 from nova import objects
-from nova.tests.fixtures import daemon
-from nova.tests.fixtures import rbd_testbed
+from nova.tests.testbed import daemon
+from nova.tests.testbed import rbd_testbed
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import worker
 from nova.virt import images

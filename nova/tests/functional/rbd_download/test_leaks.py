@@ -19,8 +19,8 @@ import time
 
 import fixtures
 
-from nova.tests.fixtures import daemon
-from nova.tests.fixtures import file_systems
+from nova.tests.testbed import daemon
+from nova.tests.testbed import file_systems
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import compute_host
 from nova.tests.functional.rbd_download import fault_matrix

@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 from nova import test
-from nova.tests.fixtures import daemon
+from nova.tests.testbed import daemon
 
 DEMO = (pathlib.Path(__file__).resolve().parents[4] / 'tools' / 'lib' /
         'demo.py')

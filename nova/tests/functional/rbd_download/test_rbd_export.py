@@ -30,8 +30,8 @@ import rbd
 import nova.storage
 from nova.storage.rbd_export import pipeline
 from nova import test
-from nova.tests.fixtures import ceph_cluster
-from nova.tests.fixtures import daemon
+from nova.tests.testbed import ceph_cluster
+from nova.tests.testbed import daemon
 
 KiB = 1 << 10
 MiB = 1 << 20

@@ -28,8 +28,8 @@ import rbd
 from nova import exception
 from nova.storage import rbd_utils
 from nova import test
-from nova.tests.fixtures import ceph_cluster
-from nova.tests.fixtures import daemon
+from nova.tests.testbed import ceph_cluster
+from nova.tests.testbed import daemon
 
 MiB = 1 << 20
 

@@ -17,8 +17,8 @@ import os
 from nova import conf
 from nova.storage import rbd_transfer
 from nova import test
-from nova.tests.fixtures import ceph_cluster
-from nova.tests.fixtures import daemon
+from nova.tests.testbed import ceph_cluster
+from nova.tests.testbed import daemon
 
 CONF = conf.CONF
 

@@ -14,8 +14,8 @@
 
 import os
 
-from nova.tests.fixtures import daemon
-from nova.tests.fixtures import file_systems
+from nova.tests.testbed import daemon
+from nova.tests.testbed import file_systems
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import compute_host
 from nova.tests.functional.rbd_download import fault_matrix

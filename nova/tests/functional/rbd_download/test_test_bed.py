@@ -22,10 +22,10 @@ import rados
 import rbd
 
 from nova import test
-from nova.tests.fixtures import daemon
-from nova.tests.fixtures import glance_server
-from nova.tests.fixtures import janitor
-from nova.tests.fixtures import rbd_testbed
+from nova.tests.testbed import daemon
+from nova.tests.testbed import glance_server
+from nova.tests.testbed import janitor
+from nova.tests.testbed import rbd_testbed
 
 MiB = 1 << 20
 
