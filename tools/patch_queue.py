@@ -310,8 +310,9 @@ class Patchset:
                         'patches/%s changes %s, a file of the checkout: edit '
                         'that instead' % (patch.name, path))
         for script, target in self.pin.scripts.items():
-            module = target.partition(':')[0].replace('.', '/') + '.py'
-            if module not in self.modules:
+            module = target.partition(':')[0].replace('.', '/')
+            if not {module + '.py',
+                    module + '/__init__.py'} & set(self.modules):
                 raise PatchsetError(
                     'patches/upstream.ini: script %s: the checkout has no '
                     'module for %s' % (script, target))

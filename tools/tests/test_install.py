@@ -128,7 +128,8 @@ class VirtualEnvironmentTest(InstallCase):
             said = self.command(folder / 'bin' / 'nova-image-download',
                                 '--help')
             self.assertIn('check', said)
-            self.assertTrue(list(folder.rglob('image_download.*.pyc')))
+            self.assertTrue(list(folder.rglob(
+                'image_download/__pycache__/cli.*.pyc')))
             way_back()
             self.assertEqual({}, differences(before, snapshot(folder)))
 

@@ -19,7 +19,7 @@ import argparse
 import pathlib
 import re
 
-from nova.cmd import image_download
+from nova.cmd.image_download import cli
 from nova import test
 
 # This file may be reached over a link in a development tree.
@@ -38,7 +38,7 @@ class CommandPageTestCase(test.NoDBTestCase):
     def setUp(self):
         super().setUp()
         self.page = sections(PAGE.read_text(encoding='utf-8'))
-        self.parser = image_download._parser()
+        self.parser = cli._parser()
         (self.commands,) = [
             action.choices for action in self.parser._actions
             if isinstance(action, argparse._SubParsersAction)]
@@ -70,7 +70,7 @@ class CommandPageTestCase(test.NoDBTestCase):
 
     def test_exit_statuses(self):
         table = self.page['Exit status']
-        for status in (image_download.EXIT_OK, image_download.EXIT_PROBLEM,
-                       image_download.EXIT_USAGE):
+        for status in (cli.EXIT_OK, cli.EXIT_PROBLEM,
+                       cli.EXIT_USAGE):
             self.assertIn('* - %d\n' % status, table)
-        self.assertIn('* - %d + N\n' % image_download.EXIT_SIGNAL, table)
+        self.assertIn('* - %d + N\n' % cli.EXIT_SIGNAL, table)

@@ -29,9 +29,9 @@ import fixtures
 import testtools
 from testtools import content
 
+from nova.tests.functional.rbd_boot import matrix
 from nova.tests.testbed import boot_stack
 from nova.tests.testbed import glance_server
-from nova.tests.functional.rbd_boot import matrix
 
 MiB = 1 << 20
 GiB = 1 << 30

@@ -14,9 +14,9 @@
 
 import os
 
-from nova.tests.testbed import daemon
 from nova.tests.functional.rbd_boot import base
 from nova.tests.functional.rbd_boot import matrix
+from nova.tests.testbed import daemon
 
 
 class CacheTest(base.BootTestCase):

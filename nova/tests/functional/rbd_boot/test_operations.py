@@ -12,9 +12,9 @@
 
 """What is done with a server that came over RBD."""
 
-from nova.tests.testbed import daemon
 from nova.tests.functional.rbd_boot import base
 from nova.tests.functional.rbd_boot import matrix
+from nova.tests.testbed import daemon
 
 
 class OperationsTest(base.BootTestCase):

@@ -14,9 +14,9 @@
 
 import rbd
 
-from nova.tests.testbed import daemon
 from nova.tests.functional.rbd_boot import base
 from nova.tests.functional.rbd_boot import matrix
+from nova.tests.testbed import daemon
 
 READ_ONLY = 'profile rbd-read-only pool=images'
 WRITE = 'profile rbd pool=images'

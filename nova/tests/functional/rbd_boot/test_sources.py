@@ -12,9 +12,9 @@
 
 """When the bytes do not come over RBD: as in plain Nova."""
 
-from nova.tests.testbed import glance_server
 from nova.tests.functional.rbd_boot import base
 from nova.tests.functional.rbd_boot import matrix
+from nova.tests.testbed import glance_server
 
 
 class SourceTestCase(base.BootTestCase):

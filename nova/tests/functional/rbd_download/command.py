@@ -21,12 +21,12 @@ import sys
 
 import fixtures
 
-from nova.cmd import image_download
+from nova.cmd.image_download import cli
 import nova.conf
 from nova import config
+from nova.tests.functional.rbd_download import base
 from nova.tests.testbed import daemon
 from nova.tests.testbed import rbd_testbed
-from nova.tests.functional.rbd_download import base
 
 
 class CommandTestCase(base.DirectDownloadTestCase):
@@ -41,7 +41,7 @@ class CommandTestCase(base.DirectDownloadTestCase):
         self.write_config()
         # It would take the log away from the tests.
         self.useFixture(fixtures.MockPatchObject(
-            image_download, '_set_up_logging'))
+            cli, '_set_up_logging'))
         # Options of the command line cannot be registered twice in a process.
         self.useFixture(fixtures.MockPatchObject(
             config, 'parse_args', self._parse_args))
@@ -68,7 +68,7 @@ class CommandTestCase(base.DirectDownloadTestCase):
         """
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = image_download.main(['--config-file', self.config,
+            status = cli.main(['--config-file', self.config,
                                           *words])
         return status, out.getvalue(), err.getvalue()
 

@@ -37,11 +37,11 @@ import fixtures  # noqa: E402
 import nova.conf  # noqa: E402
 from nova import context as nova_context  # noqa: E402
 import nova.privsep  # noqa: E402
+from nova.tests.functional.rbd_download import worker  # noqa: E402
 from nova.tests.testbed import daemon  # noqa: E402
 from nova.tests.testbed import janitor  # noqa: E402
 from nova.tests.testbed import rbd_testbed  # noqa: E402
 from nova.tests.testbed import ticker  # noqa: E402
-from nova.tests.functional.rbd_download import worker  # noqa: E402
 
 CONF = nova.conf.CONF
 

@@ -23,9 +23,9 @@ from unittest import mock
 from nova.compute import utils as compute_utils
 from nova import exception
 from nova import objects
-from nova.tests.testbed import daemon
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import fault_matrix
+from nova.tests.testbed import daemon
 from nova.virt.libvirt import imagecache
 
 MiB = base.MiB

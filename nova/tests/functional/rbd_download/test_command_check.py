@@ -20,12 +20,12 @@ import re
 import subprocess
 import sys
 
+from nova.tests.functional.rbd_download import base
+from nova.tests.functional.rbd_download import command
 from nova.tests.testbed import ceph_cluster
 from nova.tests.testbed import file_systems
 from nova.tests.testbed import namespaces
 from nova.tests.testbed import old_glance
-from nova.tests.functional.rbd_download import base
-from nova.tests.functional.rbd_download import command
 
 MiB = base.MiB
 

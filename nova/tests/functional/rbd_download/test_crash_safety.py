@@ -24,12 +24,12 @@ import time
 import fixtures
 from testtools import content
 
-from nova.tests.testbed import daemon
-from nova.tests.testbed import janitor
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import compute_host
 from nova.tests.functional.rbd_download import fault_matrix
 from nova.tests.functional.rbd_download import faults
+from nova.tests.testbed import daemon
+from nova.tests.testbed import janitor
 from nova.virt.libvirt import imagecache
 
 MiB = base.MiB

@@ -24,9 +24,9 @@ from unittest import mock
 from nova import exception
 from nova.image import glance
 from nova.storage import rbd_transfer
+from nova.tests.functional.rbd_download import base
 from nova.tests.testbed import ceph_cluster
 from nova.tests.testbed import daemon
-from nova.tests.functional.rbd_download import base
 
 MiB = base.MiB
 

@@ -21,12 +21,12 @@ import socket
 import time
 
 from nova.storage import circuit_breaker
-from nova.tests.testbed import daemon
-from nova.tests.testbed import namespaces
-from nova.tests.testbed import rbd_testbed
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import fault_matrix
 from nova.tests.functional.rbd_download import faults
+from nova.tests.testbed import daemon
+from nova.tests.testbed import namespaces
+from nova.tests.testbed import rbd_testbed
 
 MiB = base.MiB
 

@@ -19,10 +19,10 @@ import threading
 
 import fixtures
 
-from nova.tests.testbed import file_systems
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import fault_matrix
 from nova.tests.functional.rbd_download import faults
+from nova.tests.testbed import file_systems
 
 MiB = base.MiB
 

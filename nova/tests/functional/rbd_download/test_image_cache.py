@@ -22,10 +22,10 @@ from unittest import mock
 
 from nova import exception
 from nova import objects
-from nova.tests.testbed import daemon
-from nova.tests.testbed import rbd_testbed
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import worker
+from nova.tests.testbed import daemon
+from nova.tests.testbed import rbd_testbed
 from nova.virt import images
 from nova.virt.libvirt import imagecache
 from nova.virt.libvirt import utils as libvirt_utils

@@ -14,12 +14,12 @@
 
 import os
 
-from nova.tests.testbed import daemon
-from nova.tests.testbed import file_systems
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import compute_host
 from nova.tests.functional.rbd_download import fault_matrix
 from nova.tests.functional.rbd_download import faults
+from nova.tests.testbed import daemon
+from nova.tests.testbed import file_systems
 
 MiB = base.MiB
 

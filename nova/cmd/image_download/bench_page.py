@@ -15,7 +15,7 @@
 import html
 import typing as ty
 
-from nova.image import check_item
+from nova.cmd.image_download import check_item
 
 NAMES = {'rbd': 'RBD', 'http': 'HTTP'}
 COLOURS = {'rbd': '#0072b2', 'http': '#d55e00'}
@@ -62,7 +62,7 @@ svg text {{ font: 12px system-ui, sans-serif; fill: #444; }}
 def render(report: dict[str, ty.Any]) -> str:
     """Return the page.
 
-    :param report: from download_bench.as_json
+    :param report: from bench.as_json
     """
     image = report['image']
     title = 'Downloads of image %s on %s' % (

@@ -12,8 +12,8 @@
 
 import subprocess
 
-from nova.cmd import image_download
-from nova.cmd import image_download_completion
+from nova.cmd.image_download import cli
+from nova.cmd.image_download import completion
 from nova import test
 
 # Does what bash does when the tabulator key is pressed.
@@ -28,8 +28,8 @@ class CompletionTestCase(test.NoDBTestCase):
 
     def setUp(self):
         super().setUp()
-        self.script = image_download_completion.script(
-            image_download._parser())
+        self.script = completion.script(
+            cli._parser())
 
     def _complete(self, *words):
         done = subprocess.run(

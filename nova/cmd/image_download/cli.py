@@ -32,17 +32,17 @@ from oslo_config import cfg
 from oslo_serialization import jsonutils
 import prettytable
 
-from nova.cmd import image_download_completion
-from nova.cmd import image_download_progress
+from nova.cmd.image_download import bench
+from nova.cmd.image_download import bench_page
+from nova.cmd.image_download import check
+from nova.cmd.image_download import check_item
+from nova.cmd.image_download import completion
+from nova.cmd.image_download import download
+from nova.cmd.image_download import progress
+from nova.cmd.image_download import service_user
 import nova.conf
 from nova import config
 from nova import exception
-from nova.image import bench_page
-from nova.image import check_item
-from nova.image import download_bench
-from nova.image import download_checks
-from nova.image import service_view
-from nova.image import watched_download
 from nova import objects
 
 CONF = nova.conf.CONF
@@ -63,7 +63,7 @@ CHECK_MARGIN = 40
 CHECK_WIDTH = 30
 
 # What writes the log to stderr.
-_handler: image_download_progress.ClearingHandler | None = None
+_handler: progress.ClearingHandler | None = None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         'then.')
     fetch.add_argument('image', metavar='IMAGE', help='id or name')
     fetch.add_argument('path', metavar='PATH', help='the file')
-    fetch.add_argument('--method', choices=watched_download.METHODS,
+    fetch.add_argument('--method', choices=download.METHODS,
                        default='auto', help='auto: as nova.conf says; rbd: '
                        'from RBD or not at all; http: from the Image API; '
                        'default: auto')
@@ -158,7 +158,7 @@ def _positive(text: str) -> int:
 def _configure(args: argparse.Namespace) -> None:
     """Read what nova-compute reads.
 
-    :raises: :class:`service_view.OperatorError`
+    :raises: :class:`service_user.OperatorError`
     """
     words = ['--config-file=%s' % path
              for path in getattr(args, 'config_file', [])]
@@ -169,11 +169,11 @@ def _configure(args: argparse.Namespace) -> None:
         config.parse_args(['nova-compute', *words], configure_db=False,
                           init_rpc=False, prog='nova-compute')
     except cfg.ConfigFilesPermissionDeniedError as exc:
-        raise service_view.OperatorError(
+        raise service_user.OperatorError(
             str(exc), 'run it as the user of nova-compute, with "sudo -u '
             'nova"')
     except cfg.Error as exc:
-        raise service_view.OperatorError(
+        raise service_user.OperatorError(
             'the configuration cannot be used: %s' % exc, 'correct it')
 
 
@@ -183,14 +183,14 @@ def _set_up_logging(debug: bool, level: int) -> None:
     :param level: lowest level to show if not everything is
     """
     global _handler
-    handler = _handler = image_download_progress.ClearingHandler(sys.stderr)
+    handler = _handler = progress.ClearingHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(
         '%(asctime)s %(levelname)s %(name)s %(message)s' if debug
         else '%(levelname)s: %(message)s'))
     if not debug:
         # The summary says it too.
         handler.addFilter(lambda record: not str(record.msg).startswith(
-            watched_download.SUCCESS))
+            download.SUCCESS))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if debug else level)
@@ -205,8 +205,8 @@ def _check(args: argparse.Namespace) -> int:
         if CONF[group].timeout is None:
             CONF.set_override('timeout', HTTP_TIMEOUT, group)
     CONF.set_override('num_retries', 0, 'glance')
-    items = list(download_checks.run(args.image))
-    good = download_checks.over_rbd(items)
+    items = list(check.run(args.image))
+    good = check.over_rbd(items)
     if args.format == 'json':
         print(jsonutils.dumps({
             'over_rbd': good,
@@ -249,13 +249,13 @@ def _verdict(items: list[check_item.Item], image: str | None) -> str:
 @contextlib.contextmanager
 def _progress(text: str) -> ty.Iterator[ty.Callable[[int, int], None]]:
     """Show progress on stderr while the context lasts."""
-    progress = image_download_progress.Progress(text, sys.stderr)
+    bar = progress.Progress(text, sys.stderr)
     if _handler is not None:
-        _handler.progress = progress
+        _handler.progress = bar
     try:
-        yield progress.show
+        yield bar.show
     finally:
-        progress.clear()
+        bar.clear()
         if _handler is not None:
             _handler.progress = None
 
@@ -264,14 +264,14 @@ class _Glance:
     """Glance, as the service user sees it."""
 
     def __init__(self) -> None:
-        self.context = service_view.context()
-        service_view.identity(self.context)
-        self._service = service_view.service()
+        self.context = service_user.context()
+        service_user.identity(self.context)
+        self._service = service_user.service()
 
     def show(self, image: str) -> dict[str, ty.Any]:
-        found = service_view.show(self._service, self.context, image)
+        found = service_user.show(self._service, self.context, image)
         if found.get('status') != 'active':
-            raise service_view.OperatorError(
+            raise service_user.OperatorError(
                 'image %s is %s' % (found['id'], found.get('status')),
                 'wait until it is active, or activate it')
         return found
@@ -279,10 +279,10 @@ class _Glance:
 
 def _told(exc: Exception) -> str:
     """Say why an image could not be fetched; the log has said more."""
-    return 'nova-image-download: %s' % service_view.describe(exc)
+    return 'nova-image-download: %s' % service_user.describe(exc)
 
 
-def _summary(outcome: watched_download.Outcome) -> str:
+def _summary(outcome: download.Outcome) -> str:
     size = check_item.size
     data = ('' if outcome.data_bytes is None
             else ' of which %s are data' % size(outcome.data_bytes))
@@ -301,7 +301,7 @@ def _fetch(args: argparse.Namespace) -> int:
         path = os.path.join(path, image['id'])
     try:
         with _progress(image['id']) as show:
-            outcome = watched_download.fetch(glance.context, image, path,
+            outcome = download.fetch(glance.context, image, path,
                                              args.method, show)
     except (exception.NovaException, OSError) as exc:
         print(_told(exc), file=sys.stderr)
@@ -317,12 +317,12 @@ def _precache(args: argparse.Namespace) -> int:
         try:
             image = glance.show(name)
             with _progress(image['id']) as show:
-                outcome = watched_download.precache(glance.context, image,
+                outcome = download.precache(glance.context, image,
                                                     show)
-        except (exception.NovaException, service_view.OperatorError,
+        except (exception.NovaException, service_user.OperatorError,
                 OSError) as exc:
             print('%s: %s' % (name, exc if isinstance(
-                exc, service_view.OperatorError) else _told(exc)),
+                exc, service_user.OperatorError) else _told(exc)),
                 file=sys.stderr)
             status = EXIT_PROBLEM
             continue
@@ -336,7 +336,7 @@ def _bench(args: argparse.Namespace) -> int:
     image = glance.show(args.image)
     if args.html:
         # Not only after minutes of work.
-        watched_download.check_target(args.html)
+        download.check_target(args.html)
     with contextlib.ExitStack() as stack:
 
         def began(method: str, number: int
@@ -346,12 +346,12 @@ def _bench(args: argparse.Namespace) -> int:
                 method.upper(), number, args.runs)))
 
         try:
-            runs = download_bench.run(glance.context, image, args.runs, began)
+            runs = bench.run(glance.context, image, args.runs, began)
         except (exception.NovaException, OSError) as exc:
             stack.close()
             print(_told(exc), file=sys.stderr)
             return EXIT_PROBLEM
-    report = download_bench.as_json(image, runs)
+    report = bench.as_json(image, runs)
     if args.html:
         with open(args.html, 'w', encoding='utf-8') as f:
             f.write(bench_page.render(report))
@@ -363,14 +363,14 @@ def _bench(args: argparse.Namespace) -> int:
         'Way', 'Seconds', 'Fastest', 'Slowest', 'Rate', 'CPU seconds',
         'On disk', 'Verified by'])
     table.align = 'r'
-    for summary in download_bench.summarise(runs):
+    for summary in bench.summarise(runs):
         table.add_row([
             summary.method.upper(), '%.2f' % summary.seconds,
             '%.2f' % summary.fastest, '%.2f' % summary.slowest,
             size(summary.rate) + '/s', '%.2f' % summary.cpu_seconds,
             size(summary.allocated), summary.verified])
     print(table.get_string())
-    speedup = download_bench.speedup(download_bench.summarise(runs))
+    speedup = bench.speedup(bench.summarise(runs))
     if speedup:
         print(bench_page.comparison(speedup))
     return EXIT_OK
@@ -386,7 +386,7 @@ def main(argv: ty.Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.command == 'complete':
         # Needs no configuration.
-        print(image_download_completion.script(parser), end='')
+        print(completion.script(parser), end='')
         return EXIT_OK
     signal.signal(signal.SIGTERM, _interrupt)
     # Whoever closes the terminal wants nothing left either.
@@ -398,7 +398,7 @@ def main(argv: ty.Sequence[str] | None = None) -> int:
                         else logging.WARNING)
         objects.register_all()
         return args.function(args)
-    except service_view.OperatorError as exc:
+    except service_user.OperatorError as exc:
         print('nova-image-download: %s' % exc, file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt as exc:

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-from nova.image import check_item
+from nova.cmd.image_download import check_item
 from nova import test
 
 

@@ -15,9 +15,9 @@ from unittest import mock
 
 import fixtures
 
-from nova.image import download_bench
-from nova.image import service_view
-from nova.image import watched_download
+from nova.cmd.image_download import bench
+from nova.cmd.image_download import download
+from nova.cmd.image_download import service_user
 from nova import test
 
 IMAGE = {'id': '2ab5c1f0', 'name': 'cirros', 'size': 1000,
@@ -25,7 +25,7 @@ IMAGE = {'id': '2ab5c1f0', 'name': 'cirros', 'size': 1000,
 
 
 def outcome(method, seconds, **changes):
-    return watched_download.Outcome(**{**dict(
+    return download.Outcome(**{**dict(
         method=method, size=1000, data_bytes=None, allocated=4096,
         seconds=seconds, verified='sha512', progress=[(seconds, 1000)]),
         **changes})
@@ -39,7 +39,7 @@ class RunTestCase(test.NoDBTestCase):
         self.flags(instances_path=self.directory)
         self.order = []
         self.fetch = self.useFixture(fixtures.MockPatchObject(
-            watched_download, 'fetch', side_effect=self._fetch)).mock
+            download, 'fetch', side_effect=self._fetch)).mock
 
     def _fetch(self, context, image, path, method, show):
         self.assertEqual(self.directory,
@@ -50,7 +50,7 @@ class RunTestCase(test.NoDBTestCase):
         return outcome(method, 1.0)
 
     def _run(self, rounds=2, image=IMAGE):
-        return download_bench.run(
+        return bench.run(
             mock.sentinel.context, image, rounds,
             lambda method, number: self.order.append((method, number)))
 
@@ -72,43 +72,43 @@ class RunTestCase(test.NoDBTestCase):
         self.assertEqual([], os.listdir(self.directory))
 
     def test_no_room(self):
-        self.assertRaises(service_view.OperatorError, self._run,
+        self.assertRaises(service_user.OperatorError, self._run,
                           image=dict(IMAGE, size=1 << 60))
         self.assertEqual([], self.order)
 
     def test_no_directory(self):
         self.flags(instances_path='/nowhere')
-        self.assertRaises(service_view.OperatorError, self._run)
+        self.assertRaises(service_user.OperatorError, self._run)
 
     def test_directory_of_another_user(self):
         with mock.patch('tempfile.mkdtemp', side_effect=PermissionError):
-            self.assertRaises(service_view.OperatorError, self._run)
+            self.assertRaises(service_user.OperatorError, self._run)
 
 
 class SummaryTestCase(test.NoDBTestCase):
 
-    RUNS = [download_bench.Run(1, outcome('rbd', 1.0), 0.5),
-            download_bench.Run(1, outcome('http', 8.0), 3.0),
-            download_bench.Run(2, outcome('http', 4.0, allocated=8192), 1.0),
-            download_bench.Run(2, outcome('rbd', 3.0), 0.7),
-            download_bench.Run(3, outcome('rbd', 1.5), 0.6)]
+    RUNS = [bench.Run(1, outcome('rbd', 1.0), 0.5),
+            bench.Run(1, outcome('http', 8.0), 3.0),
+            bench.Run(2, outcome('http', 4.0, allocated=8192), 1.0),
+            bench.Run(2, outcome('rbd', 3.0), 0.7),
+            bench.Run(3, outcome('rbd', 1.5), 0.6)]
 
     def test_medians(self):
-        rbd, http = download_bench.summarise(self.RUNS)
+        rbd, http = bench.summarise(self.RUNS)
         self.assertEqual(('rbd', 3, 1.5, 1.0, 3.0, 0.6), (
             rbd.method, rbd.runs, rbd.seconds, rbd.fastest, rbd.slowest,
             rbd.cpu_seconds))
         self.assertAlmostEqual(1000 / 1.5, rbd.rate)
         self.assertEqual(('http', 6.0, 8192),
                          (http.method, http.seconds, http.allocated))
-        self.assertEqual(4.0, download_bench.speedup([rbd, http]))
+        self.assertEqual(4.0, bench.speedup([rbd, http]))
 
     def test_one_way_only(self):
-        (rbd,) = download_bench.summarise(self.RUNS[:1])
-        self.assertIsNone(download_bench.speedup([rbd]))
+        (rbd,) = bench.summarise(self.RUNS[:1])
+        self.assertIsNone(bench.speedup([rbd]))
 
     def test_json(self):
-        report = download_bench.as_json(IMAGE, self.RUNS)
+        report = bench.as_json(IMAGE, self.RUNS)
         self.assertEqual(4.0, report['speedup'])
         self.assertEqual('2ab5c1f0', report['image']['id'])
         self.assertEqual([1, 1, 2, 2, 3],

@@ -26,11 +26,11 @@ import threading
 import time
 import typing as ty
 
+from nova.cmd.image_download import service_user
 import nova.conf
 from nova import context as nova_context
 from nova.image import direct_download
 from nova.image import glance
-from nova.image import service_view
 from nova.storage import rbd_transfer
 from nova.virt import images
 
@@ -76,7 +76,7 @@ class Outcome:
 class Watch:
     """Watches what Nova downloads while this context lasts.
 
-    :param image: the image, as service_view.show gives it
+    :param image: the image, as service_user.show gives it
     :param path: the file that a download over HTTP writes to
     :param show: called with the bytes that are there and those of the image
     """
@@ -194,10 +194,10 @@ def check_target(path: str) -> tuple[str, str]:
     """
     directory, name = os.path.split(os.path.abspath(path))
     if os.path.lexists(path) and not os.path.isfile(path):
-        raise service_view.OperatorError('%s is no regular file' % path,
+        raise service_user.OperatorError('%s is no regular file' % path,
                                          'name another')
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise service_view.OperatorError('cannot write to the directory %s'
+        raise service_user.OperatorError('cannot write to the directory %s'
                                          % directory, 'name another file')
     return directory, name
 
@@ -208,8 +208,8 @@ def fetch(context: nova_context.RequestContext, image: dict[str, ty.Any],
           ) -> Outcome:
     """Download an image to a file as nova-compute does.
 
-    :param context: from service_view.context
-    :param image: from service_view.show
+    :param context: from service_user.context
+    :param image: from service_user.show
     :param path: where to; a regular file there is replaced when the new one
         is whole and on the disk, and nothing else is left in any case
     :param method: one of METHODS
@@ -245,13 +245,13 @@ def precache(context: nova_context.RequestContext, image: dict[str, ty.Any],
     With the function and the locks that nova-compute uses for that, so both
     may want it at the same time.
 
-    :param context: from service_view.context
-    :param image: from service_view.show
+    :param context: from service_user.context
+    :param image: from service_user.show
     :param show: see :class:`Watch`
     :raises: OperatorError if this user should not write there; what the
         download raises
     """
-    path = service_view.cache_path(image['id'])
+    path = service_user.cache_path(image['id'])
     _check_owner()
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -271,12 +271,12 @@ def _check_owner() -> None:
     try:
         stat = os.stat(CONF.instances_path)
     except OSError as exc:
-        raise service_view.OperatorError(
+        raise service_user.OperatorError(
             'cannot use [DEFAULT]/instances_path: %s' % exc,
             'run this on a compute node, with the nova.conf of nova-compute')
     if stat.st_uid != os.geteuid():
-        owner = service_view.user_name(stat.st_uid)
-        raise service_view.OperatorError(
+        owner = service_user.user_name(stat.st_uid)
+        raise service_user.OperatorError(
             '%s belongs to %s: files of another user there would be in the '
             'way of nova-compute' % (CONF.instances_path, owner),
             'run it with "sudo -u %s"' % owner)

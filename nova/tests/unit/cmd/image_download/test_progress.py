@@ -17,7 +17,7 @@ import termios
 
 import fixtures
 
-from nova.cmd import image_download_progress
+from nova.cmd.image_download import progress
 from nova import test
 
 
@@ -37,13 +37,13 @@ class ProgressTestCase(test.NoDBTestCase):
         super().setUp()
         self.now = 100.0
         self.useFixture(fixtures.MockPatchObject(
-            image_download_progress.time, 'monotonic', lambda: self.now))
+            progress.time, 'monotonic', lambda: self.now))
 
     def _progress(self, terminal, columns=120):
         self.stream = Stream(terminal)
         self.useFixture(fixtures.MockPatchObject(
-            image_download_progress.Progress, '_columns', lambda _: columns))
-        self.progress = image_download_progress.Progress('x', self.stream)
+            progress.Progress, '_columns', lambda _: columns))
+        self.progress = progress.Progress('x', self.stream)
 
     def _show(self, seconds, done, total):
         self.now = 100.0 + seconds
@@ -79,14 +79,14 @@ class ProgressTestCase(test.NoDBTestCase):
     def test_columns(self):
         with open(os.devnull, 'w') as stream:
             # It is no terminal.
-            progress = image_download_progress.Progress('x', stream)
-            self.assertEqual(80, progress._columns())
+            bar = progress.Progress('x', stream)
+            self.assertEqual(80, bar._columns())
         parent, child = os.openpty()
         self.addCleanup(os.close, parent)
         with open(child, 'w') as stream:
             termios.tcsetwinsize(child, (24, 133))
-            progress = image_download_progress.Progress('x', stream)
-            self.assertEqual(133, progress._columns())
+            bar = progress.Progress('x', stream)
+            self.assertEqual(133, bar._columns())
 
     def test_hours(self):
         self._progress(True)
@@ -117,7 +117,7 @@ class ProgressTestCase(test.NoDBTestCase):
 
     def test_log_takes_the_place_of_the_bar(self):
         self._progress(True)
-        handler = image_download_progress.ClearingHandler(self.stream)
+        handler = progress.ClearingHandler(self.stream)
         handler.progress = self.progress
         self._show(1, 1, 2)
         handler.emit(logging.makeLogRecord({'msg': 'trouble'}))

@@ -17,7 +17,7 @@ import os
 import time
 import typing as ty
 
-from nova.image import check_item
+from nova.cmd.image_download import check_item
 
 # Seconds between two changes of a bar, and between two lines.
 BAR_INTERVAL = 0.1

@@ -17,11 +17,11 @@ from unittest import mock
 
 import fixtures
 
+from nova.cmd.image_download import download
+from nova.cmd.image_download import service_user
 import nova.conf
 from nova.image import direct_download
 from nova.image import glance
-from nova.image import service_view
-from nova.image import watched_download
 from nova.storage import rbd_transfer
 from nova import test
 from nova.virt import images
@@ -62,7 +62,7 @@ class WatchedTestCase(test.NoDBTestCase):
              'proofs': 'verified by sha512 and signature'})
 
     def _fetch(self, method='auto', path=None):
-        return watched_download.fetch(
+        return download.fetch(
             mock.sentinel.context, IMAGE, path or self.path, method,
             lambda done, total: self.shown.append((done, total)))
 
@@ -95,7 +95,7 @@ class FetchTestCase(WatchedTestCase):
 
     def test_the_line_of_success_is_that_of_the_download(self):
         with open(direct_download.__file__) as f:
-            self.assertIn(watched_download.SUCCESS, f.read())
+            self.assertIn(download.SUCCESS, f.read())
 
     def test_ways(self):
         self.flags(enable_rbd_download=True, rbd_download_fallback=True,
@@ -120,14 +120,14 @@ class FetchTestCase(WatchedTestCase):
             self.assertFalse(CONF.glance.enable_rbd_download)
 
     def test_no_regular_file(self):
-        self.assertRaises(service_view.OperatorError, self._fetch,
+        self.assertRaises(service_user.OperatorError, self._fetch,
                           path=self.directory)
         os.symlink('/nowhere', self.path)
-        self.assertRaises(service_view.OperatorError, self._fetch)
+        self.assertRaises(service_user.OperatorError, self._fetch)
         self.download.assert_not_called()
 
     def test_no_directory(self):
-        self.assertRaises(service_view.OperatorError, self._fetch,
+        self.assertRaises(service_user.OperatorError, self._fetch,
                           path='/nowhere/image')
 
     def test_growing_file_is_watched(self):
@@ -143,10 +143,10 @@ class FetchTestCase(WatchedTestCase):
         self.assertEqual((3, 4), self.shown[0])
 
     def test_unverified(self):
-        outcome = watched_download.fetch(
+        outcome = download.fetch(
             mock.sentinel.context, {'id': '1'}, self.path, 'auto')
         self.assertEqual('unverified', outcome.verified)
-        outcome = watched_download.fetch(
+        outcome = download.fetch(
             mock.sentinel.context, {'id': '1', 'checksum': '0'}, self.path,
             'auto')
         self.assertEqual('md5', outcome.verified)
@@ -157,12 +157,12 @@ class PrecacheTestCase(WatchedTestCase):
     def setUp(self):
         super().setUp()
         self.flags(instances_path=self.directory)
-        self.path = service_view.cache_path(IMAGE['id'])
+        self.path = service_user.cache_path(IMAGE['id'])
         self.fetched = self.useFixture(fixtures.MockPatchObject(
             images, 'fetch_to_raw', side_effect=self._over_http)).mock
 
     def _precache(self):
-        return watched_download.precache(mock.sentinel.context, IMAGE)
+        return download.precache(mock.sentinel.context, IMAGE)
 
     def test_fetched(self):
         self.assertEqual('http', self._precache().method)
@@ -192,11 +192,11 @@ class PrecacheTestCase(WatchedTestCase):
 
     def test_directory_of_another_user(self):
         with mock.patch('os.geteuid', return_value=4294967290):
-            error = self.assertRaises(service_view.OperatorError,
+            error = self.assertRaises(service_user.OperatorError,
                                       self._precache)
         self.assertIn('sudo -u', error.cure)
         self.fetched.assert_not_called()
 
     def test_no_directory(self):
         self.flags(instances_path='/nowhere')
-        self.assertRaises(service_view.OperatorError, self._precache)
+        self.assertRaises(service_user.OperatorError, self._precache)

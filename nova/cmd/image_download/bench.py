@@ -23,10 +23,10 @@ import statistics
 import tempfile
 import typing as ty
 
+from nova.cmd.image_download import download
+from nova.cmd.image_download import service_user
 import nova.conf
 from nova import context as nova_context
-from nova.image import service_view
-from nova.image import watched_download
 
 CONF = nova.conf.CONF
 
@@ -42,7 +42,7 @@ class Run:
     """
 
     number: int
-    outcome: watched_download.Outcome
+    outcome: download.Outcome
     cpu_seconds: float
 
 
@@ -73,27 +73,27 @@ def run(context: nova_context.RequestContext, image: dict[str, ty.Any],
 
     To the disk of the image cache; each copy is removed again.
 
-    :param context: from service_view.context
-    :param image: from service_view.show
+    :param context: from service_user.context
+    :param image: from service_user.show
     :param rounds: how often by each way
     :param began: called with the way and the round before each download;
         returns what is called with its progress
     :raises: OperatorError if there is no room; what a download raises
     """
     if not os.path.isdir(CONF.instances_path):
-        raise service_view.OperatorError(
+        raise service_user.OperatorError(
             'there is no directory %s' % CONF.instances_path,
             'run this on a compute node, with the nova.conf of nova-compute')
     free = shutil.disk_usage(CONF.instances_path).free
     if free < (image.get('size') or 0):
-        raise service_view.OperatorError(
+        raise service_user.OperatorError(
             '%s has %d bytes free, a copy of the image needs %d'
             % (CONF.instances_path, free, image['size']), 'free some')
     try:
         directory = tempfile.mkdtemp(prefix='.nova-image-download-',
                                      dir=CONF.instances_path)
     except OSError as exc:
-        raise service_view.OperatorError(
+        raise service_user.OperatorError(
             'cannot write to [DEFAULT]/instances_path: %s' % exc,
             'run it as the user of nova-compute')
     runs = []
@@ -104,7 +104,7 @@ def run(context: nova_context.RequestContext, image: dict[str, ty.Any],
             for method in WAYS if number % 2 else reversed(WAYS):
                 show = began(method, number)
                 before = _cpu_seconds()
-                outcome = watched_download.fetch(context, image, path, method,
+                outcome = download.fetch(context, image, path, method,
                                                  show)
                 runs.append(Run(number, outcome, _cpu_seconds() - before))
                 os.unlink(path)

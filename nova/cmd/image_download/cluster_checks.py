@@ -17,14 +17,14 @@ import re
 import socket
 import typing as ty
 
-from nova.image.check_item import Item
-from nova.image.check_item import NOT_APPLICABLE
-from nova.image.check_item import OK
-from nova.image.check_item import PROBLEM
-from nova.image.check_item import WARNING
+from nova.cmd.image_download.check_item import Item
+from nova.cmd.image_download.check_item import NOT_APPLICABLE
+from nova.cmd.image_download.check_item import OK
+from nova.cmd.image_download.check_item import PROBLEM
+from nova.cmd.image_download.check_item import WARNING
+from nova.cmd.image_download import service_user
 from nova.image import direct_download
 from nova.image import location_policy
-from nova.image import service_view
 from nova.storage import rbd_transfer
 
 # Longest wait for one monitor, in seconds, and how many are tried. These look
@@ -95,7 +95,7 @@ def _ceph_conf(cluster: rbd_transfer.Cluster) -> Item:
             return Item(topic, OK, '%s can be read' % path)
         if os.path.exists(path):
             return Item(topic, PROBLEM, '%s cannot be read by %s'
-                        % (path, service_view.user_name(os.geteuid())),
+                        % (path, service_user.user_name(os.geteuid())),
                         '"chmod a+r %s" (it holds no secret)' % path)
     return Item(topic, PROBLEM, 'there is no %s'
                 % ' and no '.join(filter(None, paths)),
@@ -119,7 +119,7 @@ def _keyring(facts: dict[str, ty.Any]) -> Item:
             path = keyring['path']
             cure = ('make it readable for the user of nova-compute, as by '
                     '"chown %s %s"'
-                    % (service_view.user_name(os.geteuid()), path)
+                    % (service_user.user_name(os.geteuid()), path)
                     if state == 'unreadable' else
                     'store the output of "ceph auth get %s" in %s, readable '
                     'for the user of nova-compute alone, or correct '

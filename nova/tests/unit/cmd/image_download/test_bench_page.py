@@ -12,10 +12,10 @@
 
 import html.parser
 
-from nova.image import bench_page
-from nova.image import download_bench
+from nova.cmd.image_download import bench
+from nova.cmd.image_download import bench_page
 from nova import test
-from nova.tests.unit.image import test_download_bench
+from nova.tests.unit.cmd.image_download import test_bench
 
 
 class Parser(html.parser.HTMLParser):
@@ -46,9 +46,9 @@ class Parser(html.parser.HTMLParser):
 class PageTestCase(test.NoDBTestCase):
 
     def _render(self, **image):
-        self.text = bench_page.render(download_bench.as_json(
-            {**test_download_bench.IMAGE, **image},
-            test_download_bench.SummaryTestCase.RUNS))
+        self.text = bench_page.render(bench.as_json(
+            {**test_bench.IMAGE, **image},
+            test_bench.SummaryTestCase.RUNS))
         parser = Parser()
         parser.feed(self.text)
         self.assertEqual([], parser.open)

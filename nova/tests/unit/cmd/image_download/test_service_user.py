@@ -16,9 +16,9 @@ from unittest import mock
 import glanceclient.exc
 from keystoneauth1 import exceptions as ks_exc
 
+from nova.cmd.image_download import service_user
 import nova.conf
 from nova import exception
-from nova.image import service_view
 from nova import service_auth
 from nova import test
 
@@ -32,7 +32,7 @@ class CredentialsTestCase(test.NoDBTestCase):
     def _context(self, **kwargs):
         with mock.patch.object(service_auth, 'get_service_auth_plugin',
                                **kwargs):
-            return service_view.context()
+            return service_user.context()
 
     def test_context(self):
         auth = mock.Mock()
@@ -41,13 +41,13 @@ class CredentialsTestCase(test.NoDBTestCase):
         self.assertTrue(context.is_admin)
 
     def test_nothing_configured(self):
-        error = self.assertRaises(service_view.OperatorError, self._context,
+        error = self.assertRaises(service_user.OperatorError, self._context,
                                   return_value=None)
         self.assertIn('auth_type', error.cure)
 
     def test_incomplete(self):
         error = self.assertRaises(
-            service_view.OperatorError, self._context,
+            service_user.OperatorError, self._context,
             side_effect=ks_exc.MissingRequiredOptions([]))
         self.assertIn('not complete', error.found)
 
@@ -57,7 +57,7 @@ class CredentialsTestCase(test.NoDBTestCase):
         context = mock.Mock()
         context.get_auth_plugin.return_value = auth
         with mock.patch.object(service_auth, 'get_service_auth_session'):
-            return service_view.identity(context)
+            return service_user.identity(context)
 
     def test_identity(self):
         access = mock.Mock(username='nova', project_name='service',
@@ -69,12 +69,12 @@ class CredentialsTestCase(test.NoDBTestCase):
                          'x"', identity.grant(['x']))
 
     def test_rejected(self):
-        error = self.assertRaises(service_view.OperatorError, self._identity,
+        error = self.assertRaises(service_user.OperatorError, self._identity,
                                   side_effect=ks_exc.Unauthorized())
         self.assertIn('rejects', error.found)
 
     def test_keystone_is_away(self):
-        error = self.assertRaises(service_view.OperatorError, self._identity,
+        error = self.assertRaises(service_user.OperatorError, self._identity,
                                   side_effect=ks_exc.ConnectFailure('gone'))
         self.assertIn('ConnectFailure: gone', error.found)
         self.assertIn('http://keystone', error.cure)
@@ -87,7 +87,7 @@ class ShowTestCase(test.NoDBTestCase):
         self.service = mock.Mock()
 
     def _show(self, image=IMAGE):
-        return service_view.show(self.service, mock.sentinel.context, image)
+        return service_user.show(self.service, mock.sentinel.context, image)
 
     def test_by_id(self):
         self.assertIs(self.service.show.return_value, self._show())
@@ -103,35 +103,35 @@ class ShowTestCase(test.NoDBTestCase):
 
     def test_by_name_of_two(self):
         self.service._client.call.return_value = [{'id': '1'}, {'id': '2'}]
-        error = self.assertRaises(service_view.OperatorError, self._show,
+        error = self.assertRaises(service_user.OperatorError, self._show,
                                   'cirros')
         self.assertIn('more than one', error.found)
 
     def test_by_name_of_none(self):
         self.service._client.call.return_value = []
-        error = self.assertRaises(service_view.OperatorError, self._show,
+        error = self.assertRaises(service_user.OperatorError, self._show,
                                   'cirros')
         self.assertIn('no image cirros', error.found)
 
     def test_hidden(self):
         self.service.show.side_effect = exception.ImageNotFound(
             image_id=IMAGE)
-        error = self.assertRaises(service_view.OperatorError, self._show)
+        error = self.assertRaises(service_user.OperatorError, self._show)
         self.assertIn('role admin', error.cure)
 
     def test_glance_is_away(self):
         self.service.show.side_effect = exception.GlanceConnectionFailed(
             server='s', reason='r')
-        error = self.assertRaises(service_view.OperatorError, self._show)
+        error = self.assertRaises(service_user.OperatorError, self._show)
         self.assertIn('cannot use Glance', error.found)
 
     def test_glance_refuses(self):
-        error = service_view.unreachable(glanceclient.exc.HTTPForbidden())
+        error = service_user.unreachable(glanceclient.exc.HTTPForbidden())
         self.assertIn('roles service and admin', error.cure)
 
     def test_newest(self):
         self.service._client.call.return_value = [{'id': '1'}, {'id': '2'}]
-        self.assertEqual(('1', '2'), service_view.newest(
+        self.assertEqual(('1', '2'), service_user.newest(
             self.service, mock.sentinel.context, 5))
         kwargs = self.service._client.call.call_args[1]['kwargs']
         self.assertEqual(5, kwargs['limit'])
@@ -142,21 +142,21 @@ class TextTestCase(test.NoDBTestCase):
 
     def test_describe(self):
         self.assertEqual('ValueError: a b',
-                         service_view.describe(ValueError('a\n  b')))
-        self.assertEqual('ValueError', service_view.describe(ValueError()))
-        self.assertEqual(315, len(service_view.describe(
+                         service_user.describe(ValueError('a\n  b')))
+        self.assertEqual('ValueError', service_user.describe(ValueError()))
+        self.assertEqual(315, len(service_user.describe(
             ValueError('x' * 999))))
 
     def test_operator_error(self):
         self.assertEqual('a. To mend it: b.',
-                         str(service_view.OperatorError('a', 'b')))
+                         str(service_user.OperatorError('a', 'b')))
 
     def test_user_name(self):
-        self.assertEqual('root', service_view.user_name(0))
-        self.assertEqual('4294967290', service_view.user_name(4294967290))
+        self.assertEqual('root', service_user.user_name(0))
+        self.assertEqual('4294967290', service_user.user_name(4294967290))
 
     def test_cache_path(self):
         self.flags(instances_path='/i')
         self.assertEqual(
             '/i/_base/%s' % hashlib.sha1(IMAGE.encode()).hexdigest(),
-            service_view.cache_path(IMAGE))
+            service_user.cache_path(IMAGE))

@@ -21,18 +21,18 @@ problem does not end it: whoever sets up a node wants to see all of them.
 import os
 import typing as ty
 
+from nova.cmd.image_download.check_item import Item
+from nova.cmd.image_download.check_item import NOT_APPLICABLE
+from nova.cmd.image_download.check_item import OK
+from nova.cmd.image_download.check_item import PROBLEM
+from nova.cmd.image_download.check_item import size
+from nova.cmd.image_download.check_item import WARNING
+from nova.cmd.image_download import cluster_checks
+from nova.cmd.image_download import service_user
 import nova.conf
-from nova.image.check_item import Item
-from nova.image.check_item import NOT_APPLICABLE
-from nova.image.check_item import OK
-from nova.image.check_item import PROBLEM
-from nova.image.check_item import size
-from nova.image.check_item import WARNING
-from nova.image import cluster_checks
 from nova.image import direct_download
 from nova.image import location_policy
 from nova.image import locations
-from nova.image import service_view
 from nova.storage import rbd_transfer
 
 CONF = nova.conf.CONF
@@ -78,7 +78,7 @@ def run(image: str | None = None) -> ty.Iterator[Item]:
 
 def _user() -> Item:
     """The files that only nova-compute may read decide; so does who asks."""
-    name = service_view.user_name(os.geteuid())
+    name = service_user.user_name(os.geteuid())
     files = ', '.join(CONF.config_file or []) or 'no file'
     found = 'running as %s, configured by %s' % (name, files)
     if not CONF.config_file:
@@ -89,7 +89,7 @@ def _user() -> Item:
     except OSError:
         return Item('configuration', OK, found)
     if owner != os.geteuid():
-        theirs = service_view.user_name(owner)
+        theirs = service_user.user_name(owner)
         return Item('configuration', WARNING,
                     '%s, but %s belongs to %s: what %s may read says little '
                     'about nova-compute' % (found, CONF.instances_path,
@@ -152,20 +152,20 @@ class _Glance:
         """Ask, and yield what came of it."""
         topics = ['credentials', 'roles', 'Glance', 'locations']
         try:
-            self._context = service_view.context()
-            identity = self._identity = service_view.identity(self._context)
+            self._context = service_user.context()
+            identity = self._identity = service_user.identity(self._context)
             yield Item(topics.pop(0), OK, 'user %s in project %s'
                        % (identity.user, identity.project))
             topics.pop(0)
             yield self._roles()
-            self._service = service_view.service()
-            newest = service_view.newest(self._service, self._context, NEWEST)
+            self._service = service_user.service()
+            newest = service_user.newest(self._service, self._context, NEWEST)
             found = '%s answers' % self._service._client.api_server
             version = self._api_version()
             yield Item(topics.pop(0), OK, found + (
                 ', Images API %s' % version if version else ''))
             yield self._find(newest)
-        except service_view.OperatorError as exc:
+        except service_user.OperatorError as exc:
             yield Item(topics.pop(0), PROBLEM, exc.found, exc.cure)
             for topic in topics:
                 yield Item(topic, NOT_APPLICABLE, 'Glance cannot be asked')
@@ -216,7 +216,7 @@ class _Glance:
         return self._way()
 
     def _take(self, image: str) -> None:
-        self.image = service_view.show(self._service, self._context, image)
+        self.image = service_user.show(self._service, self._context, image)
         # Without those that the record has, only the first way is left.
         self._told = locations.find(self._service, self._context,
                                     dict(self.image, locations=[]))
@@ -368,14 +368,14 @@ def _integrity(image: dict[str, ty.Any]) -> Item:
 def _disk_space(image: dict[str, ty.Any],
                 sample: dict[str, ty.Any]) -> Item:
     topic = 'disk space'
-    cache = path = os.path.dirname(service_view.cache_path(image['id']))
+    cache = path = os.path.dirname(service_user.cache_path(image['id']))
     while not os.path.isdir(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     if not os.access(path, os.W_OK | os.X_OK):
         return Item(topic, PROBLEM, '%s cannot be written by %s'
-                    % (path, service_view.user_name(os.geteuid())),
+                    % (path, service_user.user_name(os.geteuid())),
                     'make it writable for the user of nova-compute')
-    cached = service_view.cache_path(image['id'])
+    cached = service_user.cache_path(image['id'])
     if os.path.exists(cached):
         return Item(topic, OK, '%s has the image already' % cached)
     stat = os.statvfs(path)

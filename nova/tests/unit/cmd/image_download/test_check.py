@@ -12,14 +12,14 @@
 
 from unittest import mock
 
-from nova.image import check_item
-from nova.image import download_checks
+from nova.cmd.image_download import check
+from nova.cmd.image_download import check_item
+from nova.cmd.image_download import service_user
 from nova.image import location_policy
 from nova.image import locations
-from nova.image import service_view
 from nova.storage import rbd_transfer
 from nova import test
-from nova.tests.unit.image import test_cluster_checks
+from nova.tests.unit.cmd.image_download import test_cluster_checks
 
 FSID = '5a1f4ed5-3b2d-4c5e-9a4c-0c6a1c5f7d10'
 IMAGE = '2ab5c1f0-1f4b-4e0c-9a53-6f2b3d9c8e71'
@@ -33,7 +33,7 @@ class GlanceTestCase(test.NoDBTestCase):
 
     def setUp(self):
         super().setUp()
-        self.identity = service_view.Identity('nova', 'service',
+        self.identity = service_user.Identity('nova', 'service',
                                               ('admin', 'service'))
         self.image = {'id': IMAGE, 'name': 'x', 'status': 'active',
                       'locations': []}
@@ -48,8 +48,8 @@ class GlanceTestCase(test.NoDBTestCase):
                    'service': mock.Mock(return_value=service),
                    'newest': mock.Mock(return_value=self.newest),
                    'show': mock.Mock(return_value=self.image)}
-        glance = download_checks._Glance(wanted)
-        with mock.patch.multiple(service_view, **patches), \
+        glance = check._Glance(wanted)
+        with mock.patch.multiple(service_user, **patches), \
                 mock.patch.object(locations, 'find',
                                   side_effect=self.told) as find:
             items = {item.topic: item for item in glance.items()}
@@ -64,7 +64,7 @@ class GlanceTestCase(test.NoDBTestCase):
         self.assertEqual((URL,), glance.urls)
 
     def test_refused(self):
-        self.identity = service_view.Identity('nova', 'service', ('member',))
+        self.identity = service_user.Identity('nova', 'service', ('member',))
         self.told = [locations.Locations((), 'Glance answered 403', 'x')]
         _glance, items = self._items()
         self.assertEqual('warning', items['roles'].state)
@@ -102,10 +102,10 @@ class GlanceTestCase(test.NoDBTestCase):
         self.assertEqual('problem', items['locations'].state)
 
     def test_no_credentials(self):
-        glance = download_checks._Glance(None)
+        glance = check._Glance(None)
         with mock.patch.object(
-                service_view, 'context',
-                side_effect=service_view.OperatorError('none', 'some')):
+                service_user, 'context',
+                side_effect=service_user.OperatorError('none', 'some')):
             items = list(glance.items())
         self.assertEqual(
             [('credentials', 'problem'), ('roles', 'not applicable'),
@@ -123,7 +123,7 @@ class ImageTestCase(test.NoDBTestCase):
                       'container_format': 'bare', 'status': 'active'}
 
     def _locations(self, *urls, known=FACTS):
-        return download_checks._locations(self.image, urls, known,
+        return check._locations(self.image, urls, known,
                                           self.cluster)
 
     def test_good(self):
@@ -157,12 +157,12 @@ class ImageTestCase(test.NoDBTestCase):
         self.flags(rbd_pool='images', group='glance')
         refused = facts(pools=[
             {'pool': 'images', 'read': 'no', 'write': 'no'}])
-        item = download_checks._judge_sample(
+        item = check._judge_sample(
             self.image, locations.parse_rbd_url(URL),
             {'code': 'permission', 'message': 'no; give'}, refused)
         self.assertEqual('not applicable', item.state)
         self.flags(rbd_pool='', group='glance')
-        item = download_checks._judge_sample(
+        item = check._judge_sample(
             self.image, locations.parse_rbd_url(URL),
             {'code': 'permission', 'message': 'no; give'}, refused)
         self.assertEqual('problem', item.state)
@@ -194,23 +194,23 @@ class ImageTestCase(test.NoDBTestCase):
         judge.assert_called_once()
 
     def test_status_and_format(self):
-        self.assertEqual('ok', download_checks._image(self.image).state)
+        self.assertEqual('ok', check._image(self.image).state)
         self.image['disk_format'] = 'qcow2'
-        self.assertEqual('warning', download_checks._image(self.image).state)
+        self.assertEqual('warning', check._image(self.image).state)
         self.image['status'] = 'deactivated'
-        self.assertEqual('problem', download_checks._image(self.image).state)
+        self.assertEqual('problem', check._image(self.image).state)
 
     def test_integrity(self):
-        item = download_checks._integrity(
+        item = check._integrity(
             dict(self.image, os_hash_algo='sha512', os_hash_value='0'))
         self.assertEqual(('ok', 'copies are verified by sha512'),
                          (item.state, item.found))
-        item = download_checks._integrity(dict(self.image, checksum='0'))
+        item = check._integrity(dict(self.image, checksum='0'))
         self.assertIn('md5', item.found)
         self.assertEqual('warning',
-                         download_checks._integrity(self.image).state)
+                         check._integrity(self.image).state)
         self.flags(rbd_download_verify_hash=False, group='glance')
-        item = download_checks._integrity(dict(self.image, checksum='0'))
+        item = check._integrity(dict(self.image, checksum='0'))
         self.assertEqual('warning', item.state)
 
     def test_disk_space(self):
@@ -227,7 +227,7 @@ class ImageTestCase(test.NoDBTestCase):
             stat = mock.Mock(f_bavail=free // 4096, f_frsize=4096)
             with mock.patch('os.statvfs', return_value=stat), \
                     mock.patch('os.access', return_value=True):
-                item = download_checks._disk_space(
+                item = check._disk_space(
                     dict(self.image, disk_format=disk_format), sample)
             self.assertEqual(state, item.state, item)
 
@@ -240,7 +240,7 @@ class ImageTestCase(test.NoDBTestCase):
             (dict(good, size=1), 'problem', '1 bytes in RBD and 10'),
             ({'code': 'permission', 'message': 'no; give'}, 'problem', 'no'),
         ):
-            item = download_checks._judge_sample(self.image, location, sample,
+            item = check._judge_sample(self.image, location, sample,
                                                  FACTS)
             self.assertEqual(state, item.state)
             self.assertRegex(item.found, found)
@@ -253,12 +253,12 @@ class RunTestCase(test.NoDBTestCase):
         ok = check_item.Item('a', 'ok', '')
         warning = check_item.Item('b', 'warning', '')
         problem = check_item.Item('c', 'problem', '')
-        self.assertTrue(download_checks.over_rbd([ok, warning]))
-        self.assertFalse(download_checks.over_rbd([ok, problem, warning]))
+        self.assertTrue(check.over_rbd([ok, warning]))
+        self.assertFalse(check.over_rbd([ok, problem, warning]))
 
     def test_gates(self):
         def states():
-            return [item.state for item in download_checks._gates()]
+            return [item.state for item in check._gates()]
 
         self.flags(enable_rbd_download=True, group='glance')
         self.assertEqual(['ok'] * 4, states())

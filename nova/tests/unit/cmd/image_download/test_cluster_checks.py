@@ -12,8 +12,8 @@
 
 from unittest import mock
 
-from nova.image import check_item
-from nova.image import cluster_checks
+from nova.cmd.image_download import check_item
+from nova.cmd.image_download import cluster_checks
 from nova.storage import rbd_transfer
 from nova import test
 

@@ -21,22 +21,22 @@ import fixtures
 from oslo_config import cfg
 from oslo_serialization import jsonutils
 
-from nova.cmd import image_download
+from nova.cmd.image_download import check
+from nova.cmd.image_download import check_item
+from nova.cmd.image_download import cli
+from nova.cmd.image_download import download
+from nova.cmd.image_download import service_user
 import nova.conf
 from nova import exception
-from nova.image import check_item
-from nova.image import download_checks
-from nova.image import service_view
-from nova.image import watched_download
 from nova import test
-from nova.tests.unit.image import test_download_bench
+from nova.tests.unit.cmd.image_download import test_bench
 
 CONF = nova.conf.CONF
 
 ITEMS = [check_item.Item('switch', 'ok', 'it is on'),
          check_item.Item('key', 'warning', 'it is big', 'use another')]
 PROBLEM = check_item.Item('disk', 'problem', 'it is full', 'free some')
-OUTCOME = test_download_bench.outcome('rbd', 2.0, size=4 << 20,
+OUTCOME = test_bench.outcome('rbd', 2.0, size=4 << 20,
                                       data_bytes=1 << 20)
 
 
@@ -44,20 +44,20 @@ class CommandTestCase(test.NoDBTestCase):
 
     def setUp(self):
         super().setUp()
-        self.parse = self._patch(image_download.config, 'parse_args')
-        self._patch(image_download, '_set_up_logging')
+        self.parse = self._patch(cli.config, 'parse_args')
+        self._patch(cli, '_set_up_logging')
         self.signals = self._patch(signal, 'signal')
         # As conf.CONF has them when there is a nova.conf.
-        self.show = self._patch(service_view, 'show', side_effect=self._image)
+        self.show = self._patch(service_user, 'show', side_effect=self._image)
         for name in ('context', 'identity', 'service'):
-            self._patch(service_view, name)
+            self._patch(service_user, name)
 
     def _patch(self, *args, **kwargs):
         return self.useFixture(fixtures.MockPatchObject(*args, **kwargs)).mock
 
     def _image(self, service, context, image):
         if image == 'missing':
-            raise service_view.OperatorError('no image missing', 'name one')
+            raise service_user.OperatorError('no image missing', 'name one')
         return {'id': 'id-of-' + image, 'status': 'active', 'size': 4}
 
     def _give(self, *words, terminal=False):
@@ -65,7 +65,7 @@ class CommandTestCase(test.NoDBTestCase):
         out.isatty = lambda: terminal
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                status = image_download.main(words)
+                status = cli.main(words)
             except SystemExit as exc:
                 status = exc.code
         self.err = err.getvalue()
@@ -76,7 +76,7 @@ class MainTestCase(CommandTestCase):
 
     def setUp(self):
         super().setUp()
-        self.run = self._patch(download_checks, 'run', return_value=ITEMS)
+        self.run = self._patch(check, 'run', return_value=ITEMS)
 
     def test_configuration_before_and_after_the_command(self):
         self._give('--config-file', 'a', '--config-dir', 'b', 'check')
@@ -129,7 +129,7 @@ class CheckTestCase(CommandTestCase):
 
     def setUp(self):
         super().setUp()
-        self.run = self._patch(download_checks, 'run', return_value=ITEMS)
+        self.run = self._patch(check, 'run', return_value=ITEMS)
 
     def test_lines(self):
         status, out = self._give('check')
@@ -150,7 +150,7 @@ class CheckTestCase(CommandTestCase):
         self.run.assert_called_once_with('cirros')
 
     def test_table(self):
-        self._patch(image_download.shutil, 'get_terminal_size',
+        self._patch(cli.shutil, 'get_terminal_size',
                     return_value=os.terminal_size((80, 24)))
         _status, out = self._give('check', terminal=True)
         self.assertIn('| switch | ok      |', out)
@@ -166,7 +166,7 @@ class CheckTestCase(CommandTestCase):
 
     def test_does_not_wait_for_ever(self):
         self._give('check')
-        self.assertEqual(image_download.HTTP_TIMEOUT, CONF.glance.timeout)
+        self.assertEqual(cli.HTTP_TIMEOUT, CONF.glance.timeout)
         self.assertEqual(0, CONF.glance.num_retries)
         CONF.set_override('timeout', 3, 'glance')
         self._give('check')
@@ -177,7 +177,7 @@ class FetchTestCase(CommandTestCase):
 
     def setUp(self):
         super().setUp()
-        self.fetch = self._patch(watched_download, 'fetch',
+        self.fetch = self._patch(download, 'fetch',
                                  return_value=OUTCOME)
 
     def test_fetch(self):
@@ -197,7 +197,7 @@ class FetchTestCase(CommandTestCase):
         for error, status in (
             (exception.CouldNotFetchImage(image_id='x'), 1),
             (OSError(28, 'full'), 1),
-            (service_view.OperatorError('a', 'b'), 2),
+            (service_user.OperatorError('a', 'b'), 2),
             (KeyboardInterrupt(), 130),
         ):
             self.fetch.side_effect = error
@@ -214,9 +214,9 @@ class FetchTestCase(CommandTestCase):
 class PrecacheTestCase(CommandTestCase):
 
     def test_goes_on_after_a_failure(self):
-        self._patch(watched_download, 'precache', side_effect=[
+        self._patch(download, 'precache', side_effect=[
             OUTCOME, exception.CouldNotFetchImage(image_id='b'),
-            test_download_bench.outcome('', 0.0)])
+            test_bench.outcome('', 0.0)])
         status, out = self._give('precache', 'a', 'missing', 'b', 'c')
         self.assertEqual(1, status)
         first, last = out.splitlines()
@@ -231,8 +231,8 @@ class BenchTestCase(CommandTestCase):
     def setUp(self):
         super().setUp()
         self.run = self._patch(
-            image_download.download_bench, 'run',
-            return_value=test_download_bench.SummaryTestCase.RUNS)
+            cli.bench, 'run',
+            return_value=test_bench.SummaryTestCase.RUNS)
 
     def test_table(self):
         status, out = self._give('bench', 'x', '--runs', '4')
@@ -268,13 +268,13 @@ class LoggingTestCase(test.NoDBTestCase):
         self.addCleanup(root.setLevel, before[1])
         self.addCleanup(setattr, root, 'handlers', before[0])
         self.addCleanup(logging.captureWarnings, False)
-        self.addCleanup(setattr, image_download, '_handler', None)
+        self.addCleanup(setattr, cli, '_handler', None)
         stream = io.StringIO()
         with mock.patch('sys.stderr', stream):
-            image_download._set_up_logging(False, logging.WARNING)
+            cli._set_up_logging(False, logging.WARNING)
         log = logging.getLogger('nova.image.direct_download')
         log.warning('%s is bad', 'it')
         root.handlers[0].handle(logging.makeLogRecord({
-            'msg': watched_download.SUCCESS + ': x',
+            'msg': download.SUCCESS + ': x',
             'levelno': logging.INFO}))
         self.assertEqual('WARNING: it is bad\n', stream.getvalue())
