@@ -67,7 +67,7 @@ class JsonReport:
 
     def error(self, exc: ExportError) -> None:
         facts = dict(exc.facts, code=exc.code, exit=exc.exit,
-                     message=str(exc))
+                     message=str(exc), remedy=exc.remedy)
         self._emit('error', **facts)
 
 
