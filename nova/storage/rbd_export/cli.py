@@ -33,6 +33,40 @@ SLOWEST_PART = 4
 MAX_SECONDS = 86400
 POLICIES = ('default', 'balance', 'localize')
 
+# What the exit statuses mean, by the codes of the table of causes.
+_EXITS = {
+    'unexpected': 'unexpected error',
+    'bad_arguments': 'bad arguments',
+    'not_found': 'no such pool, image or snapshot',
+    'permission': "no permission: the capabilities of the client's key",
+    'connect': 'cannot connect to the cluster',
+    'stalled': 'stalled',
+    'wrong_size': 'wrong size',
+    'wrong_digest': 'wrong digest',
+    'no_space': 'no space left',
+    'bindings': 'the Ceph bindings for Python are missing (python3-rados,\n'
+                '       python3-rbd)',
+    'wrong_cluster': 'another cluster than --fsid says',
+    'local_file': 'local file error',
+    'read': 'error while reading from the cluster',
+    'parent_died': 'the parent process died, or nobody reads the output. '
+                   'Under nohup\n       the parent does not matter.',
+    'no_key': 'no key for the client: no keyring, or the client is not in it',
+    'keyring_not_readable': 'the keyring may not be read',
+    'bad_keyring': 'the keyring holds a key that cannot be decoded',
+    'key_rejected': 'the cluster has another key for the client, or none',
+    'no_conf': 'no ceph.conf',
+    'conf_not_readable': 'the ceph.conf may not be read',
+    'bad_conf': 'the ceph.conf cannot be understood',
+    'no_monitors': 'the ceph.conf does not name a monitor',
+    'name_resolution': 'the names of the monitors cannot be resolved',
+    'blocklisted': 'the cluster has fenced this client',
+    'disk_stalled': 'the local disk does not answer',
+    'not_writable': 'the directory of DEST may not be written to',
+    'snapshot_removed': 'the snapshot was removed while it was read',
+    'limits': 'a limit of this process: open files, memory, threads',
+}
+
 HELP = """\
 usage: rbd_export [options] POOL/IMAGE@SNAP DEST
        rbd_export [options] --pool=POOL --image=IMAGE --snap=SNAP -- DEST
@@ -86,21 +120,7 @@ A number of bytes may end in K, M, G or T, for powers of 1024.
 
 exit codes:
     0  done
-    1  unexpected error
-    2  bad arguments
-    3  no such pool, image or snapshot
-    4  no permission: the key, or its capabilities
-    5  cannot connect to the cluster
-    6  stalled
-    7  wrong size
-    8  wrong digest
-    9  no space left
-   10  the Ceph bindings for Python are missing (python3-rados, python3-rbd)
-   11  another cluster than --fsid says
-   12  local file error
-   13  error while reading from the cluster
-   14  the parent process died, or nobody reads the output. Under nohup the
-       parent does not matter.
+%(exits)s
   130, 143  ended by SIGINT, SIGTERM
 
 examples:
@@ -110,7 +130,9 @@ examples:
       --max-rate 100M --pool=images --image=2ab5c1 --snap=snap -- image.raw
   rbd_export --id nova --probe
 """ % {'connect': CONNECT_TIMEOUT, 'stall': STALL_TIMEOUT,
-       'inflight': pipeline.INFLIGHT}
+       'inflight': pipeline.INFLIGHT,
+       'exits': '\n'.join('   %2d  %s' % (errors.EXIT_CODES[code], text)
+                          for code, text in _EXITS.items())}
 
 _FACTORS = {'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30, 'T': 1 << 40}
 

@@ -311,7 +311,8 @@ class PipelineTestCase(test.NoDBTestCase):
             pipe = self.make(b'x' * 40 * BLOCK, hasher=hasher)
             ends = threading.Event()
             self.addCleanup(ends.set)
-            read, error = self.snapshot.read, errors.ExportError('x', 'x')
+            read, error = self.snapshot.read, errors.ExportError(
+                'read', 'x')
 
             def hang(offset, length):
                 if not offset:
@@ -708,7 +709,8 @@ class SuperviseTestCase(test.NoDBTestCase):
         self.assertEqual((9, 'abandoned\n'), (code, err))
         self.assertEqual(
             [{'event': 'error', 'code': 'no_space', 'exit': 9,
-              'message': 'full', 'path': '/x'}], events)
+              'message': 'full', 'path': '/x',
+              'remedy': errors.CAUSES['no_space'].remedy}], events)
 
     def test_unexpected(self):
         code, events, err = self.end(self.start('return 1/0'))
