@@ -5,7 +5,7 @@
 import html
 import typing as ty
 
-from nova.cmd.image_download import check_item
+from nova.cmd.image_download import units
 
 NAMES = {'rbd': 'RBD', 'http': 'HTTP'}
 COLOURS = {'rbd': '#0072b2', 'http': '#d55e00'}
@@ -66,7 +66,7 @@ def render(report: dict[str, ty.Any]) -> str:
         'to the disk of its image cache, and until the copy was on stable '
         'storage. Seconds, rates and processor time in the table are '
         'medians; processor time is that of this node alone.' % (
-            image['id'], check_item.size(image['size'] or 0),
+            image['id'], units.format_bytes(image['size'] or 0),
             image['disk_format'],
             max(summary['runs'] for summary in report['summary'])))
     return _PAGE.format(
@@ -91,9 +91,9 @@ def _table(summaries: ty.Sequence[dict[str, ty.Any]]) -> str:
             'On disk', 'Verified by')
     rows = [(NAMES[summary['method']], '%.2f' % summary['seconds'],
              '%.2f' % summary['fastest'], '%.2f' % summary['slowest'],
-             check_item.size(summary['rate']) + '/s',
+             units.format_bytes(summary['rate']) + '/s',
              '%.2f' % summary['cpu_seconds'],
-             check_item.size(summary['allocated']),
+             units.format_bytes(summary['allocated']),
              summary['verified']) for summary in summaries]
     return '<div><table>\n<tr>%s</tr>\n%s\n</table></div>' % (
         ''.join('<th>%s</th>' % html.escape(cell) for cell in head),

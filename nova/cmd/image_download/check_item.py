@@ -2,6 +2,8 @@
 
 """What a check says about one thing."""
 
+from __future__ import annotations
+
 import dataclasses
 
 OK = 'ok'
@@ -17,19 +19,10 @@ class Item:
     :ivar topic: what, in a few words
     :ivar state: OK, PROBLEM, WARNING or NOT_APPLICABLE
     :ivar found: the evidence
-    :ivar cure: what to do about a problem or a warning
+    :ivar remedy: what to do about a problem or a warning
     """
 
     topic: str
     state: str
     found: str
-    cure: str = ''
-
-
-def size(count: float) -> str:
-    """Write a number of bytes for people."""
-    for unit in ('bytes', 'KiB', 'MiB', 'GiB', 'TiB'):
-        if count < 1024 or unit == 'TiB':
-            break
-        count /= 1024
-    return ('%d %s' if unit == 'bytes' else '%.1f %s') % (count, unit)
+    remedy: str = ''

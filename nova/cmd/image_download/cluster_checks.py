@@ -2,6 +2,8 @@
 
 """Whether this node reaches the cluster, and what it may do there."""
 
+from __future__ import annotations
+
 import os
 import re
 import socket
@@ -13,8 +15,10 @@ from nova.cmd.image_download.check_item import OK
 from nova.cmd.image_download.check_item import PROBLEM
 from nova.cmd.image_download.check_item import WARNING
 from nova.cmd.image_download import service_user
+from nova.cmd.image_download import units
 from nova.image import direct_download
 from nova.image import location_policy
+from nova.image import locations
 from nova.storage import rbd_transfer
 
 # Longest wait for one monitor, in seconds, and how many are tried. These look
@@ -27,6 +31,9 @@ CEPH_CONFS = ('/etc/ceph/ceph.conf', '~/.ceph/ceph.conf')
 
 # Other pools that are named in one line.
 NAMED_POOLS = 5
+
+# Bytes of the image that are read to see how fast that is.
+SAMPLE = 64 << 20
 
 
 def survey(cluster: rbd_transfer.Cluster
@@ -107,14 +114,15 @@ def _keyring(facts: dict[str, ty.Any]) -> Item:
             if keyring['state'] != state:
                 continue
             path = keyring['path']
-            cure = ('make it readable for the user of nova-compute, as by '
+            remedy = ('make it readable for the user of nova-compute, as by '
                     '"chown %s %s"'
                     % (service_user.user_name(os.geteuid()), path)
                     if state == 'unreadable' else
                     'store the output of "ceph auth get %s" in %s, readable '
                     'for the user of nova-compute alone, or correct '
                     '[glance]/rbd_user' % (client, path))
-            return Item(topic, PROBLEM, '%s %s' % (path, states[state]), cure)
+            return Item(topic, PROBLEM, '%s %s' % (path, states[state]),
+                        remedy)
     return Item(topic, NOT_APPLICABLE, 'without a ceph.conf nobody knows '
                 'where it is')
 
@@ -147,6 +155,11 @@ def _connection(facts: dict[str, ty.Any],
                     'whether they run, and whether a firewall is between')
     return Item(topic, PROBLEM, found,
                 direct_download.CURES.get(failure.code, 'correct ceph.conf'))
+
+
+def rights(facts: dict[str, ty.Any]) -> dict[str, str]:
+    """Return what the key may read, by pool."""
+    return {entry['pool']: entry['read'] for entry in facts.get('pools', [])}
 
 
 def caps(pools: ty.Iterable[str]) -> str:
@@ -201,30 +214,30 @@ def _pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
                     'that %s can read is allowed (%s)'
                     % (client, _some(readable)),
                     'set [glance]/rbd_pool to the pool of the images')
-    rights = {entry['pool']: entry['read'] for entry in facts['pools']}
-    missing = [pool for pool in wanted if rights.get(pool) == 'missing']
+    known = rights(facts)
+    missing = [pool for pool in wanted if known.get(pool) == 'missing']
     if missing:
-        others = [pool for pool, right in rights.items()
+        others = [pool for pool, right in known.items()
                   if right == 'yes' and pool not in wanted]
         return Item(topic, PROBLEM, 'the cluster has no pool %s of '
                     '[glance]/rbd_pool' % ', '.join(missing),
                     'set [glance]/rbd_pool to the rbd_store_pool of Glance'
                     + (' (%s can read %s)' % (client, _some(others))
                        if others else ''))
-    refused = [pool for pool in wanted if rights.get(pool) == 'no']
+    refused = [pool for pool in wanted if known.get(pool) == 'no']
     if refused:
         return Item(topic, PROBLEM, '%s may not read pool %s of '
                     '[glance]/rbd_pool' % (client, ', '.join(refused)),
                     '"ceph auth caps %s %s"' % (client, caps(wanted)))
     for pool in wanted:
-        if rights.get(pool) == 'timeout':
+        if known.get(pool) == 'timeout':
             return Item(topic, PROBLEM, 'the OSDs of pool %s do not answer '
                         'within %d s' % (pool, rbd_transfer.SURVEY_TIMEOUT),
                         'see "ceph health detail", and whether this node '
                         'reaches the OSDs')
-        if rights.get(pool) != 'yes':
+        if known.get(pool) != 'yes':
             return Item(topic, PROBLEM, 'pool %s cannot be read: %s'
-                        % (pool, rights.get(pool)),
+                        % (pool, known.get(pool)),
                         'see "ceph health detail"')
     return Item(topic, OK, '%s can read %s' % (client, ', '.join(wanted)))
 
@@ -259,3 +272,57 @@ def _some(names: list[str]) -> str:
     more = len(names) - NAMED_POOLS
     return ', '.join(names[:NAMED_POOLS]) + (
         ' and %d more' % more if more > 0 else '')
+
+
+def take_sample(location: locations.RBDLocation | None,
+                cluster: rbd_transfer.Cluster) -> dict[str, ty.Any]:
+    """Read some of the image.
+
+    :param location: what to read, None for nothing
+    :returns: what the engine reports, or the code and the message of its error
+    """
+    if location is None:
+        return {}
+    source = rbd_transfer.Source(location.pool, location.image,
+                                 location.snapshot)
+    try:
+        return rbd_transfer.survey(cluster, [location.pool], source,
+                                   SAMPLE)['sample']
+    except rbd_transfer.TransferError as exc:
+        return {'code': exc.code, 'message': str(exc)}
+
+
+def judge_sample(image: dict[str, ty.Any],
+                 location: locations.RBDLocation | None,
+                 sample: dict[str, ty.Any],
+                 facts: dict[str, ty.Any]) -> Item:
+    """Return what reading some of the image showed."""
+    topic = 'sample read'
+    if location is None:
+        return Item(topic, NOT_APPLICABLE, 'there is nothing to read')
+    if 'code' in sample:
+        if (rights(facts).get(location.pool) == 'no' and
+                location.pool in location_policy.allowed_pools()):
+            # The remedy of that is in the line about the pools.
+            return Item(topic, NOT_APPLICABLE, 'pool %s may not be read'
+                        % location.pool)
+        remedy = direct_download.CURES.get(sample['code'],
+                                           'see "ceph health detail"')
+        if sample['code'] == 'permission':
+            remedy = '"ceph auth caps %s %s"' % (
+                facts['client'], caps([location.pool]))
+        return Item(topic, PROBLEM, sample['message'].partition(';')[0],
+                    remedy)
+    if image.get('size') and image['size'] != sample['size']:
+        return Item(topic, PROBLEM, 'it has %d bytes in RBD and %d in Glance'
+                    % (sample['size'], image['size']),
+                    direct_download.CURES['wrong_size'])
+    rate = sample['bytes'] / max(sample['seconds'], 1e-6)
+    size = units.format_bytes
+    data = ('%s of data' % size(sample['data_bytes'])
+            if sample['data_bytes'] is not None else
+            'holes not known without the features object-map and fast-diff')
+    return Item(topic, OK, '%s in %.2f s (%s/s, %d reads at a time, without '
+                'hash and disk); %s in all, %s'
+                % (size(sample['bytes']), sample['seconds'], size(rate),
+                   sample['reads'], size(sample['size']), data))

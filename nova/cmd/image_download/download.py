@@ -26,8 +26,6 @@ from nova.virt import images
 
 CONF = nova.conf.CONF
 
-METHODS = ('auto', 'rbd', 'http')
-
 # Seconds between two looks at a file that grows.
 INTERVAL = 0.2
 
@@ -202,7 +200,7 @@ def fetch(context: nova_context.RequestContext, image: dict[str, ty.Any],
     :param image: from service_user.show
     :param path: where to; a regular file there is replaced when the new one
         is whole and on the disk, and nothing else is left in any case
-    :param method: one of METHODS
+    :param method: one of arguments.METHODS
     :param show: see :class:`Watch`
     :raises: OperatorError if nothing can be written there; what the download
         raises

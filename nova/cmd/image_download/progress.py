@@ -7,7 +7,7 @@ import os
 import time
 import typing as ty
 
-from nova.cmd.image_download import check_item
+from nova.cmd.image_download import units
 
 # Seconds between two changes of a bar, and between two lines.
 BAR_INTERVAL = 0.1
@@ -43,7 +43,7 @@ class Progress:
         if now - self._shown < self._interval:
             return
         self._shown = now
-        size = check_item.size
+        size = units.format_bytes
         rate = done / max(now - self._started, 1e-6)
         figures = '%s  %s/s' % (size(done), size(rate))
         if total:

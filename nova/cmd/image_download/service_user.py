@@ -26,16 +26,16 @@ GROUP = nova.conf.service_token.SERVICE_USER_GROUP
 
 
 class OperatorError(Exception):
-    """Something that the operator has to mend first.
+    """Something that the operator has to fix first.
 
     :param found: what is wrong
-    :param cure: what to do about it
+    :param remedy: what to do about it
     """
 
-    def __init__(self, found: str, cure: str) -> None:
-        super().__init__('%s. To mend it: %s.' % (found, cure))
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__('%s. To fix this, %s.' % (found, remedy))
         self.found = found
-        self.cure = cure
+        self.remedy = remedy
 
 
 @dataclasses.dataclass(frozen=True)

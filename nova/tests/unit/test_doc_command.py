@@ -9,6 +9,7 @@ import argparse
 import pathlib
 import re
 
+from nova.cmd.image_download import arguments
 from nova.cmd.image_download import cli
 from nova import test
 
@@ -28,7 +29,7 @@ class CommandPageTestCase(test.NoDBTestCase):
     def setUp(self):
         super().setUp()
         self.page = sections(PAGE.read_text(encoding='utf-8'))
-        self.parser = cli._parser()
+        self.parser = arguments.parser()
         (self.commands,) = [
             action.choices for action in self.parser._actions
             if isinstance(action, argparse._SubParsersAction)]

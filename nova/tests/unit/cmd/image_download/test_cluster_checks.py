@@ -4,10 +4,14 @@ from unittest import mock
 
 from nova.cmd.image_download import check_item
 from nova.cmd.image_download import cluster_checks
+from nova.image import locations
 from nova.storage import rbd_transfer
 from nova import test
 
 FSID = '5a1f4ed5-3b2d-4c5e-9a4c-0c6a1c5f7d10'
+
+IMAGE = {'id': '2ab5c1f0-1f4b-4e0c-9a53-6f2b3d9c8e71', 'size': 1 << 30}
+URL = 'rbd://%s/images/%s/snap' % (FSID, IMAGE['id'])
 
 FACTS = {
     'python': '/usr/bin/python3', 'python_version': '3.11.2',
@@ -89,7 +93,7 @@ class ClusterTestCase(test.NoDBTestCase):
         self.assertIn('it crashed', items['Ceph bindings'].found)
 
     def test_keyrings(self):
-        for states, wanted, found, cure in (
+        for states, wanted, found, remedy in (
             (['missing', 'ok'], 'ok', '/k1 has an entry', ''),
             (['missing', 'missing'], 'problem', '/k0 is missing',
              'ceph auth get client.nova" in /k0'),
@@ -103,8 +107,8 @@ class ClusterTestCase(test.NoDBTestCase):
                 for number, state in enumerate(states)]))
             self.assertEqual(wanted, item.state)
             self.assertIn(found, item.found)
-            if cure:
-                self.assertRegex(item.cure, cure)
+            if remedy:
+                self.assertRegex(item.remedy, remedy)
 
     def test_missing_key_is_named_once(self):
         known = {key: value for key, value in FACTS.items()
@@ -134,20 +138,20 @@ class ClusterTestCase(test.NoDBTestCase):
             pool('imagez', 'missing', 'missing'), pool('images'),
             pool('hidden', 'no')]), ['imagez'])
         self.assertIn('no pool imagez', item.found)
-        self.assertIn('client.nova can read images)', item.cure)
+        self.assertIn('client.nova can read images)', item.remedy)
 
     def test_pool_is_refused(self):
         item = cluster_checks._pools(
             facts(pools=[pool('a'), pool('b', 'no')]), ['a', 'b'])
         self.assertIn('may not read pool b', item.found)
         self.assertIn("osd 'profile rbd-read-only pool=a, profile "
-                      "rbd-read-only pool=b'", item.cure)
+                      "rbd-read-only pool=b'", item.remedy)
 
     def test_pool_does_not_answer(self):
         item = cluster_checks._pools(
             facts(pools=[pool('a', 'timeout', 'timeout')]), ['a'])
         self.assertEqual('problem', item.state)
-        self.assertIn('ceph health detail', item.cure)
+        self.assertIn('ceph health detail', item.remedy)
 
     def test_any_pool(self):
         item = cluster_checks._pools(FACTS, [])
@@ -168,3 +172,35 @@ class ClusterTestCase(test.NoDBTestCase):
             pool('imagez', 'missing', 'missing'), pool('images')]),
             ['imagez'])
         self.assertEqual('ok', item.state)
+
+
+class SampleTestCase(test.NoDBTestCase):
+
+    def test_sample(self):
+        location = locations.parse_rbd_url(URL)
+        good = {'size': 1 << 30, 'data_bytes': None, 'bytes': 1 << 26,
+                'seconds': 0.5, 'reads': 8}
+        for sample, state, found in (
+            (good, 'ok', r'64.0 MiB in 0.50 s \(128.0 MiB/s'),
+            (dict(good, size=1), 'problem', '1 bytes in RBD and 10'),
+            ({'code': 'permission', 'message': 'no; give'}, 'problem', 'no'),
+        ):
+            item = cluster_checks.judge_sample(IMAGE, location, sample,
+                                               FACTS)
+            self.assertEqual(state, item.state)
+            self.assertRegex(item.found, found)
+        self.assertIn('ceph auth caps client.nova', item.remedy)
+
+    def test_pool_that_may_not_be_read_is_no_problem_of_its_own(self):
+        self.flags(rbd_pool='images', group='glance')
+        refused = facts(pools=[
+            {'pool': 'images', 'read': 'no', 'write': 'no'}])
+        item = cluster_checks.judge_sample(
+            IMAGE, locations.parse_rbd_url(URL),
+            {'code': 'permission', 'message': 'no; give'}, refused)
+        self.assertEqual('not applicable', item.state)
+        self.flags(rbd_pool='', group='glance')
+        item = cluster_checks.judge_sample(
+            IMAGE, locations.parse_rbd_url(URL),
+            {'code': 'permission', 'message': 'no; give'}, refused)
+        self.assertEqual('problem', item.state)

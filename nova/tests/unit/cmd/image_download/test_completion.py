@@ -2,7 +2,7 @@
 
 import subprocess
 
-from nova.cmd.image_download import cli
+from nova.cmd.image_download import arguments
 from nova.cmd.image_download import completion
 from nova import test
 
@@ -19,7 +19,7 @@ class CompletionTestCase(test.NoDBTestCase):
     def setUp(self):
         super().setUp()
         self.script = completion.script(
-            cli._parser())
+            arguments.parser())
 
     def _complete(self, *words):
         done = subprocess.run(

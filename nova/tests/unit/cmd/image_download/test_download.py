@@ -184,7 +184,7 @@ class PrecacheTestCase(WatchedTestCase):
         with mock.patch('os.geteuid', return_value=4294967290):
             error = self.assertRaises(service_user.OperatorError,
                                       self._precache)
-        self.assertIn('sudo -u', error.cure)
+        self.assertIn('sudo -u', error.remedy)
         self.fetched.assert_not_called()
 
     def test_no_directory(self):

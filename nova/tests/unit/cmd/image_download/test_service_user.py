@@ -33,7 +33,7 @@ class CredentialsTestCase(test.NoDBTestCase):
     def test_nothing_configured(self):
         error = self.assertRaises(service_user.OperatorError, self._context,
                                   return_value=None)
-        self.assertIn('auth_type', error.cure)
+        self.assertIn('auth_type', error.remedy)
 
     def test_incomplete(self):
         error = self.assertRaises(
@@ -67,7 +67,7 @@ class CredentialsTestCase(test.NoDBTestCase):
         error = self.assertRaises(service_user.OperatorError, self._identity,
                                   side_effect=ks_exc.ConnectFailure('gone'))
         self.assertIn('ConnectFailure: gone', error.found)
-        self.assertIn('http://keystone', error.cure)
+        self.assertIn('http://keystone', error.remedy)
 
 
 class ShowTestCase(test.NoDBTestCase):
@@ -107,7 +107,7 @@ class ShowTestCase(test.NoDBTestCase):
         self.service.show.side_effect = exception.ImageNotFound(
             image_id=IMAGE)
         error = self.assertRaises(service_user.OperatorError, self._show)
-        self.assertIn('role admin', error.cure)
+        self.assertIn('role admin', error.remedy)
 
     def test_glance_is_away(self):
         self.service.show.side_effect = exception.GlanceConnectionFailed(
@@ -117,7 +117,7 @@ class ShowTestCase(test.NoDBTestCase):
 
     def test_glance_refuses(self):
         error = service_user.unreachable(glanceclient.exc.HTTPForbidden())
-        self.assertIn('roles service and admin', error.cure)
+        self.assertIn('roles service and admin', error.remedy)
 
     def test_newest(self):
         self.service._client.call.return_value = [{'id': '1'}, {'id': '2'}]
@@ -138,7 +138,7 @@ class TextTestCase(test.NoDBTestCase):
             ValueError('x' * 999))))
 
     def test_operator_error(self):
-        self.assertEqual('a. To mend it: b.',
+        self.assertEqual('a. To fix this, b.',
                          str(service_user.OperatorError('a', 'b')))
 
     def test_user_name(self):
