@@ -13,6 +13,9 @@ import argparse
 # The ways that a download may be told to take.
 METHODS = ('auto', 'rbd', 'http')
 
+# The shells whose words can be completed.
+SHELLS = ('bash', 'zsh', 'tcsh')
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line.
@@ -20,14 +23,14 @@ def parser() -> argparse.ArgumentParser:
     :returns: a parser whose result has ``command``, and the command's options
     """
     common = argparse.ArgumentParser(add_help=False)
-    for option, text in (
-        ('--config-file', 'configuration of nova-compute; may be given more '
-                          'than once; default: what nova-compute finds, as '
-                          '/etc/nova/nova.conf'),
-        ('--config-dir', 'directory with more of it'),
+    for option, metavar, text in (
+        ('--config-file', 'PATH',
+         'configuration of nova-compute; may be given more than once; '
+         'default: what nova-compute finds, as /etc/nova/nova.conf'),
+        ('--config-dir', 'DIR', 'directory with more of it'),
     ):
         # A default would undo what stands before the name of the command.
-        common.add_argument(option, action='append', metavar='PATH',
+        common.add_argument(option, action='append', metavar=metavar,
                             default=argparse.SUPPRESS, help=text)
     common.add_argument('--debug', action='store_true',
                         default=argparse.SUPPRESS,
@@ -89,10 +92,13 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument('--html', metavar='FILE',
                        help='also write a page with plots')
 
-    commands.add_parser(
-        'complete', help='write a completion script for bash',
-        description='Write a script for bash that completes commands and '
-        'options, for a file in /etc/bash_completion.d.')
+    complete = commands.add_parser(
+        'complete', help='write a completion script for a shell',
+        description='Write a script with which a shell completes commands and '
+        'options. The wheel of Nova installs those of bash and zsh where the '
+        'shells look for them.')
+    complete.add_argument('shell', nargs='?', choices=SHELLS, default='bash',
+                          help='default: bash')
     return program
 
 

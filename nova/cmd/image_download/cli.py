@@ -218,6 +218,17 @@ def _bench(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _complete(args: argparse.Namespace) -> int:
+    script = completion.script(args.shell)
+    if script is None:
+        print('nova-image-download: this Nova was installed without '
+              'completion scripts. To fix this, install our wheel, or shtab.',
+              file=sys.stderr)
+        return EXIT_PROBLEM
+    print(script, end='')
+    return EXIT_OK
+
+
 COMMANDS: dict[str, ty.Callable[[argparse.Namespace], int]] = {
     'check': _check,
     'fetch': _fetch,
@@ -232,12 +243,10 @@ def main(argv: ty.Sequence[str] | None = None) -> int:
     :param argv: its arguments, by default those of the process
     :returns: the exit status
     """
-    parser = arguments.parser()
-    args = parser.parse_args(argv)
+    args = arguments.parser().parse_args(argv)
     if args.command == 'complete':
         # Needs no configuration.
-        print(completion.script(parser), end='')
-        return EXIT_OK
+        return _complete(args)
     signal.signal(signal.SIGTERM, _interrupt)
     # Whoever closes the terminal wants nothing left either.
     signal.signal(signal.SIGHUP, _interrupt)

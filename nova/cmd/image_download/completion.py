@@ -1,73 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Completion of nova-image-download for bash, made from its parser."""
+"""Completion of nova-image-download in bash, zsh and tcsh.
 
-import argparse
-import typing as ty
+The build of the wheel makes a script for each shell from the parser, with
+shtab, which nothing else needs; pip installs them. "complete" prints them::
 
-_SCRIPT = """\
-# Completion of %(prog)s for bash, written by "%(prog)s complete".
-_%(function)s()
-{
-    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
-    local command= candidate
-    for candidate in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $candidate in
-            %(commands)s) command=$candidate; break ;;
-        esac
-    done
-    case $command:$previous in
-%(choices)s
-    esac
-    case $command in
-%(options)s
-    esac
-}
-complete -o default -F _%(function)s %(prog)s
+    python3 -m nova.cmd.image_download.completion DIRECTORY
+
+writes all of them below a directory. Like the parser this needs nothing of
+Nova.
 """
 
+from __future__ import annotations
 
-def script(parser: argparse.ArgumentParser) -> str:
-    """Return the script for a shell to read.
+import argparse
+import collections.abc
+import os
+import sys
+import sysconfig
 
-    :param parser: of a program with subcommands
+from nova.cmd.image_download import arguments
+
+# Where each shell looks, below the directory that pip calls "data". There is
+# no such place for tcsh.
+FILES = {
+    'bash': 'share/bash-completion/completions/nova-image-download',
+    'zsh': 'share/zsh/site-functions/_nova-image-download',
+    'tcsh': 'share/nova/nova-image-download.tcsh',
+}
+
+# What to complete a word with, by what it is called in --help.
+NAMES_OF_FILES = ('FILE', 'PATH')
+NAMES_OF_DIRECTORIES = ('DIR',)
+
+
+def generate(shell: str) -> str:
+    """Return a new script.
+
+    :param shell: a key of FILES
+    :raises ImportError: if there is no shtab
     """
-    parsers = {'': parser}
+    import shtab
+    parser = arguments.parser()
+    for each in _parsers(parser):
+        for action in each._actions:
+            if action.metavar in NAMES_OF_FILES:
+                action.complete = shtab.FILE    # type: ignore[attr-defined]
+            elif action.metavar in NAMES_OF_DIRECTORIES:
+                action.complete = shtab.DIR     # type: ignore[attr-defined]
+    return str(shtab.complete(parser, shell)).rstrip() + '\n'
+
+
+def _parsers(parser: argparse.ArgumentParser
+             ) -> collections.abc.Iterator[argparse.ArgumentParser]:
+    yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            parsers.update(action.choices)
-    commands = sorted(filter(None, parsers))
-    choices, options = [], []
-    for command, each in sorted(parsers.items()):
-        for action in each._actions:
-            if not action.option_strings or action.nargs == 0:
-                continue
-            words = ('compgen -W "%s"' % ' '.join(map(str, action.choices))
-                     if action.choices else 'compgen -f')
-            choices.append('        %s) COMPREPLY=($(%s -- "$word"))\n'
-                           '            return ;;'
-                           % ('|'.join('%s:%s' % (command, option) for option
-                                       in action.option_strings), words))
-        words = ' '.join([*_options(each), *(() if command else commands)])
-        # Where no file is wanted its name would be taken for an image's.
-        files = '' if _wants_file(each) else (
-            '            compopt +o default 2>/dev/null ||:\n')
-        options.append(
-            '        %s)\n%s            [[ $word == -* || -z $command ]] &&\n'
-            '            COMPREPLY=($(compgen -W "%s" -- "$word")) ;;'
-            % (command or "''", files, words))
-    return _SCRIPT % {
-        'prog': parser.prog, 'function': parser.prog.replace('-', '_'),
-        'commands': '|'.join(commands), 'choices': '\n'.join(choices),
-        'options': '\n'.join(options)}
+            yield from action.choices.values()
 
 
-def _wants_file(parser: argparse.ArgumentParser) -> bool:
-    return any(action.metavar == 'PATH' for action in parser._actions
-               if not action.option_strings)
+def script(shell: str) -> str | None:
+    """Return the script that was installed with Nova, else a new one.
+
+    :param shell: a key of FILES
+    :returns: None if there is neither a file nor shtab
+    """
+    path = os.path.join(sysconfig.get_path('data'), FILES[shell])
+    try:
+        with open(path, encoding='utf-8') as f:
+            return f.read()
+    except OSError:
+        pass
+    try:
+        return generate(shell)
+    except ImportError:
+        return None
 
 
-def _options(parser: argparse.ArgumentParser) -> ty.Iterator[str]:
-    for action in parser._actions:
-        yield from (option for option in action.option_strings
-                    if option.startswith('--'))
+def write(directory: str) -> None:
+    """Write all scripts below a directory."""
+    for shell, name in FILES.items():
+        path = os.path.join(directory, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w', encoding='utf-8') as f:
+            f.write(generate(shell))
+
+
+if __name__ == '__main__':
+    write(sys.argv[1])

@@ -50,6 +50,10 @@ class CommandPageTestCase(test.NoDBTestCase):
         for name, parser in self.commands.items():
             self.assertRegex(synopsis, r'nova-image-download (\[OPTION\]... )?'
                              + name)
+            for action in parser._actions:
+                if not action.option_strings and action.choices:
+                    self.assertIn('%s [%s]' % (name, '|'.join(
+                        action.choices)), synopsis)
             documented = set(re.findall(r'^``(--[a-z-]+)', self.page[name],
                                         re.MULTILINE))
             options = self._options(parser)

@@ -14,6 +14,7 @@ from oslo_serialization import jsonutils
 from nova.cmd.image_download import check
 from nova.cmd.image_download import check_item
 from nova.cmd.image_download import cli
+from nova.cmd.image_download import completion
 from nova.cmd.image_download import download
 from nova.cmd.image_download import service_user
 import nova.conf
@@ -100,9 +101,12 @@ class MainTestCase(CommandTestCase):
             self.assertEqual(0, self._give(command, '--help')[0])
 
     def test_complete(self):
-        status, out = self._give('complete')
-        self.assertEqual(0, status)
-        self.assertIn('complete -o default', out)
+        script = self._patch(completion, 'script', return_value='text\n')
+        self.assertEqual((0, 'text\n'), self._give('complete', 'zsh'))
+        script.assert_called_once_with('zsh')
+        script.return_value = None
+        self.assertEqual((1, ''), self._give('complete'))
+        self.assertIn('To fix this, install', self.err)
         self.parse.assert_not_called()
 
     def test_signals(self):

@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 
+import os
+import pathlib
 import subprocess
+import sys
+import sysconfig
+from unittest import mock
+
+import fixtures
 
 from nova.cmd.image_download import arguments
 from nova.cmd.image_download import completion
@@ -9,7 +16,7 @@ from nova import test
 # Does what bash does when the tabulator key is pressed.
 PRESS = """
 COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
-_nova_image_download
+_shtab_nova_image_download
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 
@@ -18,21 +25,22 @@ class CompletionTestCase(test.NoDBTestCase):
 
     def setUp(self):
         super().setUp()
-        self.script = completion.script(
-            arguments.parser())
+        self.script = completion.generate('bash')
 
     def _complete(self, *words):
         done = subprocess.run(
-            ['bash', '-euc', self.script.replace('\ncomplete ', '\n: ')
-             + PRESS, 'bash', 'nova-image-download', *words],
+            ['bash', '-c', self.script + PRESS, 'bash',
+             'nova-image-download', *words],
             capture_output=True, text=True)
         self.assertEqual('', done.stderr)
         return set(done.stdout.split())
 
     def test_commands(self):
         found = self._complete('')
-        self.assertLessEqual({'check', 'fetch', 'precache', 'bench',
-                              '--config-file', '--help'}, found)
+        self.assertEqual({'check', 'fetch', 'precache', 'bench',
+                          'complete'}, found)
+        self.assertLessEqual({'--config-file', '--help'},
+                             self._complete('--'))
         self.assertEqual({'check'}, self._complete('ch'))
 
     def test_options_of_a_command(self):
@@ -58,12 +66,55 @@ class CompletionTestCase(test.NoDBTestCase):
         self.assertEqual(set(), self._complete('check', ''))
 
     def test_file_names_only_where_a_file_is_wanted(self):
-        # What bash falls back to if there is no word to offer.
-        self.script = 'compopt() { echo "$@"; }\n' + self.script
-        for command in ('check', 'precache', 'bench'):
-            self.assertEqual({'+o', 'default'}, self._complete(command, ''))
-        self.assertEqual(set(), self._complete('fetch', 'image', ''))
+        self.assertEqual({'/etc/passwd'}, self._complete(
+            'fetch', 'image', '/etc/passw') - {'/etc/passwd-'})
+        self.assertEqual(set(), self._complete('bench', '/etc/passw'))
 
     def test_registration(self):
-        self.assertIn('complete -o default -F _nova_image_download '
-                      'nova-image-download\n', self.script)
+        self.assertRegex(self.script, '\ncomplete .* nova-image-download\n$')
+
+    def test_other_shells(self):
+        self.assertIn('#compdef nova-image-download',
+                      completion.generate('zsh'))
+        self.assertIn('complete nova-image-download',
+                      completion.generate('tcsh'))
+
+
+class FilesTestCase(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.MockPatchObject(
+            sysconfig, 'get_path', return_value=self.directory))
+
+    def test_each_shell_has_a_file(self):
+        self.assertEqual(set(arguments.SHELLS), set(completion.FILES))
+
+    def test_installed_file_is_used(self):
+        completion.write(self.directory)
+        path = os.path.join(self.directory, completion.FILES['zsh'])
+        with open(path, 'a') as f:
+            f.write('# installed')
+        self.assertIn('# installed', completion.script('zsh'))
+
+    def test_new_one_without_a_file(self):
+        self.assertIn('compdef', completion.script('zsh'))
+
+    def test_neither(self):
+        with mock.patch.dict(sys.modules, {'shtab': None}):
+            self.assertIsNone(completion.script('zsh'))
+
+    def test_needs_nothing_of_nova(self):
+        # As the build does, which has no more than shtab.
+        import shtab
+        package = pathlib.Path(completion.__file__).absolute().parents[3]
+        subprocess.run(
+            [sys.executable, '-I', '-S', '-c', 'import sys; sys.path[:0] = '
+             'sys.argv[2:]; from nova.cmd.image_download import completion; '
+             'completion.write(sys.argv[1]); assert "oslo_config" not in '
+             'sys.modules', self.directory, str(package),
+             str(pathlib.Path(shtab.__file__).parents[1])], check=True)
+        for name in completion.FILES.values():
+            self.assertTrue(os.path.exists(
+                os.path.join(self.directory, name)))
