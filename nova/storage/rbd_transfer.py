@@ -278,7 +278,7 @@ def survey(cluster: Cluster | None = None, pools: ty.Iterable[str] = (),
     :param pools: to look at in any case
     :param source: a snapshot to read a sample of
     :param sample: how many bytes of it
-    :returns: what :mod:`nova.storage.rbd_export.survey` found
+    :returns: what :mod:`nova.storage.rbd_export.access_probe` found
     :raises: :class:`TransferError`, whose facts tell what was found until
         then
     """

@@ -40,7 +40,7 @@ CACHE_NAME = re.compile(r'[0-9a-f]{40}\Z')
 
 # Files that are written on the way to a cache file: by images.fetch_to_raw,
 # and by the export engine on a file system that cannot make nameless files
-# (see TEMPORARY_NAME in nova.storage.rbd_export.target).
+# (see TEMPORARY_NAME in nova.storage.rbd_export.output_file).
 LEFTOVER_NAMES = (
     re.compile(r'([0-9a-f]{40})\.(?:part|converted)\Z'),
     re.compile(r'\.([0-9a-f]{40})(?:\.part)?\.rbd-export-[0-9a-f]{16}\.tmp\Z'),

@@ -27,9 +27,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-    from .cluster import Snapshot
-    from .pacing import Pace
-    from .target import Target
+    from .disk_writer import DiskWriter
+    from .rate_limit import RateLimit
+    from .snapshot import Snapshot
 
 # Bytes read at once. Larger reads cost memory: librbd holds each byte up to
 # three times. Smaller ones cost requests.
@@ -116,28 +116,28 @@ class Pipeline:
     """The copy of an image to a file.
 
     :param snapshot: what to read
-    :param target: where to write
+    :param writer: where to write
     :param parts: what of it to read, as pairs of offset and length in order;
         the rest is known to be zeros
     :param hasher: takes the bytes of the image in order, None for no digest
     :param inflight: reads at a time
     :param read_size: bytes of a read, at first
     :param largest: bytes of a read, at most
-    :param pace: limit on the rate, None for none
+    :param rate_limit: limit on the rate, None for none
     :param touch: called when bytes were moved
     :param patience: seconds in which something has to move: larger reads are
         not made if they would take longer
     """
 
-    def __init__(self, snapshot: Snapshot, target: Target,
+    def __init__(self, snapshot: Snapshot, writer: DiskWriter,
                  parts: list[tuple[int, int]], hasher: _Hash | None,
                  inflight: int, read_size: int, largest: int,
-                 pace: Pace | None, touch: Callable[[], None],
+                 rate_limit: RateLimit | None, touch: Callable[[], None],
                  patience: float) -> None:
         self._snapshot = snapshot
-        self._target = target
+        self._writer = writer
         self._hasher = hasher
-        self._pace = pace
+        self._rate_limit = rate_limit
         self._touch = touch
         self._patience = patience
         self._read_size = read_size
@@ -220,7 +220,7 @@ class Pipeline:
                     self._ended.set()
 
     def _reader(self) -> None:
-        snapshot, target, touch = self._snapshot, self._target, self._touch
+        snapshot, writer, touch = self._snapshot, self._writer, self._touch
         hashing = self._hasher is not None
         counters = self.counters
         while True:
@@ -228,8 +228,8 @@ class Pipeline:
             if piece is None:
                 return
             offset, length = piece
-            if self._pace is not None:
-                self._wait(self._pace.reserve(length))
+            if self._rate_limit is not None:
+                self._wait(self._rate_limit.reserve(length))
             started = time.monotonic()
             data = snapshot.read(offset, length)
             touch()
@@ -242,7 +242,7 @@ class Pipeline:
                     self._next.notify()
             runs = list(zeros.data_runs(data))
             if runs:
-                target.write(data, runs, offset)
+                writer.write(data, runs, offset)
                 touch()
             # Only now may the memory go, if it was hashed already.
             data = b''

@@ -12,14 +12,11 @@ long as it lives.
 
 from __future__ import annotations
 
-import collections
 import errno
-import mmap
 import os
 import stat
-import threading
 
-from . import libc
+from . import disk_writer
 from .errors import describe
 from .errors import ExportError
 from .errors import is_no_space
@@ -38,32 +35,8 @@ _NAME_PART = 200
 # nothing of O_TMPFILE see an attempt to write to a directory.
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
-# Runs of data of at least so many bytes go past the page cache. It would cost
-# a copy and more memory management than that, and an image's first reader
-# is rarely there before its pages have gone again. Shorter ones are better
-# gathered by the system.
-DIRECT_RUN = 128 << 10
 
-# What such writes have to be aligned to, in the file and in memory. No file
-# system needs more.
-_ALIGNMENT = 4096
-
-# Bytes of aligned memory that each thread has for them.
-_BUFFER = 1 << 20
-
-# Written bytes that may wait to reach the disk. Past that the copy goes at
-# the disk's pace, so that the last sync is short on any disk.
-MAX_DIRTY = 256 << 20
-
-# Without sync_file_range, all data is synchronised each time so much has been
-# written.
-_SYNC_STEP = 64 << 20
-
-# Bytes to wait for at once, in the end.
-_FLUSH_STEP = 16 << 20
-
-
-class Target:
+class OutputFile:
     """A file in the making.
 
     :param path: the name it is to have. A regular file of that name will be
@@ -76,16 +49,7 @@ class Target:
         directory, self._name = os.path.split(path)
         self._directory = directory or '.'
         self._fd = -1
-        # The same file, past the page cache; -1 if that cannot be.
-        self._direct_fd = -1
-        self._size = 0
-        self._local = threading.local()
         self._temporary = ''
-        self._lock = threading.Lock()
-        self._writeback: libc.Writeback | None = None
-        # Written and perhaps not on the disk yet, in the order of writing.
-        self._dirty: collections.deque[tuple[int, int]] = collections.deque()
-        self._dirty_bytes = 0
         try:
             self._dirfd = os.open(self._directory,
                                   os.O_RDONLY | os.O_DIRECTORY)
@@ -147,30 +111,32 @@ class Target:
                 needed_bytes=needed, available_bytes=available,
                 path=self.path)
 
-    def create(self, size: int) -> None:
+    def create(self, size: int) -> disk_writer.DiskWriter:
         """Make the file, all of it one hole.
 
         :param size: in bytes
+        :returns: what writes to it
         :raises: ExportError
         """
-        self._size = size
         try:
-            self._open()
-            # Whole blocks are written, also at the end.
-            os.ftruncate(self._fd, size + -size % _ALIGNMENT)
+            writer = disk_writer.DiskWriter(self._open(), size, self._failed,
+                                            self._directory)
+            if not self._temporary:
+                writer.open_direct(self._magic_link())
+            writer.reserve()
+            return writer
         except OSError as exc:
             raise self._failed('cannot create a file in %s' % self._directory,
                                exc)
 
-    def _open(self) -> None:
+    def _open(self) -> int:
         # Both get the mode that open(path, 'wb') would have given.
         try:
             self._fd = os.open(
                 '.', os.O_TMPFILE | os.O_WRONLY, 0o666, dir_fd=self._dirfd)
             # Without /proc it could not be given its name.
             if os.path.exists(self._magic_link()):
-                self._open_direct()
-                return
+                return self._fd
             os.close(self._fd)
             self._fd = -1
         except OSError as exc:
@@ -190,147 +156,10 @@ class Target:
             # A file system without locks. Then a leftover is known by its
             # age only.
             pass
-
-    def _open_direct(self) -> None:
-        # Only where there are files without a name: those are the local file
-        # systems. On NFS each write past the cache would wait for the server's
-        # disk.
-        try:
-            self._direct_fd = os.open(self._magic_link(),
-                                      os.O_WRONLY | os.O_DIRECT)
-        except OSError:
-            pass
+        return self._fd
 
     def _magic_link(self) -> str:
         return '/proc/self/fd/%d' % self._fd
-
-    def write(self, data: bytes, runs: list[tuple[int, int]],
-              offset: int) -> None:
-        """Write parts of a piece of data.
-
-        :param data: the piece
-        :param runs: parts of it, as pairs of start and end: whole blocks of
-            4 KiB, but for the last of the file
-        :param offset: of the piece in the file, in bytes
-        :raises: ExportError
-        """
-        try:
-            rest = runs
-            if self._direct_fd >= 0:
-                long = [run for run in runs if run[1] - run[0] >= DIRECT_RUN]
-                if long and self._write_direct(data, long, offset):
-                    if len(long) == len(runs):
-                        return
-                    rest = [run for run in runs if run not in long]
-            view = memoryview(data)
-            for start, end in rest:
-                self._write_all(self._fd, view[start:end], offset + start)
-        except OSError as exc:
-            raise self._failed('cannot write to a file in %s'
-                               % self._directory, exc)
-        for start, end in rest:
-            self._start_writeback(offset + start, end - start)
-
-    @staticmethod
-    def _write_all(fd: int, view: memoryview, offset: int) -> None:
-        while view:
-            written = os.pwrite(fd, view, offset)
-            view = view[written:]
-            offset += written
-
-    def _write_direct(self, data: bytes, runs: list[tuple[int, int]],
-                      offset: int) -> bool:
-        """Write runs past the page cache.
-
-        :returns: False if the file system does not do that after all
-        """
-        # Another thread may find out meanwhile that this does not work.
-        fd = self._direct_fd
-        if fd < 0:
-            return False
-        buffer = self._buffer()
-        view = memoryview(data)
-        for start, end in runs:
-            while start < end:
-                length = min(_BUFFER, end - start)
-                buffer[:length] = view[start:start + length]
-                padded = length + -length % _ALIGNMENT
-                buffer[length:padded] = bytes(padded - length)
-                try:
-                    self._write_all(fd, buffer[:padded], offset + start)
-                except OSError as exc:
-                    if exc.errno != errno.EINVAL:
-                        raise
-                    self._direct_fd = -1
-                    return False
-                start += length
-        return True
-
-    def _buffer(self) -> memoryview:
-        """Return memory of this thread, aligned as it must be."""
-        buffer = getattr(self._local, 'buffer', None)
-        if buffer is None:
-            buffer = self._local.buffer = memoryview(mmap.mmap(-1, _BUFFER))
-        return buffer
-
-    def _start_writeback(self, offset: int, length: int) -> None:
-        """Let written data begin its way to the disk.
-
-        Waits when too much is under way.
-        """
-        with self._lock:
-            if self._writeback is None:
-                self._writeback = libc.Writeback(self._fd)
-            by_range = self._writeback.by_range
-            self._dirty.append((offset, length))
-            self._dirty_bytes += length
-            limit = MAX_DIRTY if by_range else _SYNC_STEP
-            waiting: list[tuple[int, int]] = []
-            while self._dirty and self._dirty_bytes > limit:
-                oldest = self._dirty.popleft()
-                self._dirty_bytes -= oldest[1]
-                waiting.append(oldest)
-            if waiting and not by_range:
-                # They all go at once.
-                self._dirty.clear()
-                self._dirty_bytes = 0
-        self._writeback.start(offset, length)
-        self._wait_for(waiting)
-
-    def _wait_for(self, ranges: list[tuple[int, int]]) -> None:
-        if not ranges or self._writeback is None:
-            return
-        try:
-            self._writeback.wait(ranges)
-        except OSError as exc:
-            raise self._failed('cannot write to the disk below %s'
-                               % self._directory, exc)
-
-    def flush_some(self) -> bool:
-        """Wait for some of the written data to be on the disk.
-
-        :returns: whether there is more
-        """
-        some: list[tuple[int, int]] = []
-        length = 0
-        while self._dirty and length < _FLUSH_STEP:
-            some.append(self._dirty.popleft())
-            length += some[-1][1]
-        self._wait_for(some)
-        return bool(self._dirty)
-
-    def sync(self) -> int:
-        """Wait until the file, all of it, is on the disk.
-
-        :returns: bytes that it takes there
-        """
-        try:
-            os.ftruncate(self._fd, self._size)
-            os.fsync(self._fd)
-            return os.fstat(self._fd).st_blocks * 512
-        except OSError as exc:
-            raise self._failed('cannot write to the disk below %s'
-                               % self._directory, exc)
 
     def publish(self) -> None:
         """Give the file its name, for good."""

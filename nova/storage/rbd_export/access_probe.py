@@ -16,12 +16,17 @@ import threading
 import time
 import uuid
 
-from . import cluster
+from . import connection
+from . import export
+from .errors import describe
 from .errors import ExportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import rados
+
+    from .arguments import Arguments
+    from .watchdog import Job
 
 # Seconds after which pools that nobody named are left out.
 POOLS_TIME = 5.0
@@ -32,6 +37,30 @@ SAMPLE_TIME = 5.0
 # Reads of a sample that are in flight at a time, and the bytes of each.
 SAMPLE_READS = 8
 SAMPLE_READ_SIZE = 4 << 20
+
+
+def survey(args: Arguments, job: Job) -> dict[str, object]:
+    """Connect, and find out what the client may do there."""
+    facts = local_facts(args.id, args.conf, args.keyring)
+    try:
+        client, fsid = export.connect(args, job)
+        facts['fsid'] = fsid
+        facts['release'] = release(client)
+        job.touch()
+        facts['pools'], facts['all_pools'] = pools(
+            client, filter(None, args.pools.split(',')), job.touch)
+    except ExportError as exc:
+        exc.facts.update(facts)
+        raise
+    if args.image and args.sample:
+        try:
+            facts['sample'] = sample(client, args.pool, args.image, args.snap,
+                                     args.sample, job.touch)
+        except ExportError as exc:
+            # One image says nothing about what else was found.
+            facts['sample'] = {'code': exc.code, 'message': str(exc)}
+    facts['seconds'] = round(time.monotonic() - job.started, 3)
+    return facts
 
 
 def local_facts(user: str | None, conf: str | None,
@@ -47,8 +76,8 @@ def local_facts(user: str | None, conf: str | None,
         'python_version': platform.python_version(),
     }
     try:
-        cluster.load_rados()
-        cluster.load_rbd()()
+        connection.load_rados()
+        connection.load_rbd()()
     except ExportError as exc:
         exc.facts.update(facts)
         raise
@@ -101,7 +130,7 @@ def _attempt(action: Callable[[], object]) -> str:
             return 'no'
         if number == errno.ETIMEDOUT:
             return 'timeout'
-        return cluster.describe(exc)
+        return describe(exc)
     return 'yes'
 
 
@@ -118,7 +147,7 @@ def _rights(client: rados.Rados, pool: str) -> dict[str, str]:
     except rados.ObjectNotFound:
         return {'pool': pool, 'read': 'missing', 'write': 'missing'}
     except rados.Error as exc:
-        problem = cluster.describe(exc)
+        problem = describe(exc)
         return {'pool': pool, 'read': problem, 'write': problem}
     try:
         # Every pool that has or had RBD images has this object.
@@ -162,7 +191,8 @@ def sample(client: rados.Rados, pool: str, image: str, snap: str, limit: int,
         known, and bytes and seconds of the sample
     :raises: ExportError
     """
-    snapshot = cluster.Snapshot(client, pool, image, snap, touch)
+    from . import snapshot as snapshot_
+    snapshot = snapshot_.Snapshot(client, pool, image, snap, touch)
     # A few megabytes are not worth a question about each object.
     hints = snapshot.extents(ask_each=False)
     touch()

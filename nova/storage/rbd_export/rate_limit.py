@@ -12,7 +12,7 @@ import time
 CATCH_UP = 0.1
 
 
-class Pace:
+class RateLimit:
     """Spaces reads so that a rate is not exceeded.
 
     :param rate: bytes a second

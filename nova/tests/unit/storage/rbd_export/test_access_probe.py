@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a client can do in a cluster; the functional tests ask a real one."""
+"""What a client can do; the functional tests ask a real cluster."""
 
 import errno
 import os
@@ -10,12 +10,10 @@ from unittest import mock
 
 import fixtures
 
-from nova.storage.rbd_export import cli
+from nova.storage.rbd_export import access_probe
 from nova.storage.rbd_export import errors
-from nova.storage.rbd_export import survey
-from nova.storage import rbd_transfer
+from nova.storage.rbd_export import snapshot
 from nova import test
-from nova.tests.unit.storage import test_rbd_transfer
 
 
 class FakeError(Exception):
@@ -59,7 +57,7 @@ class RightsTestCase(test.NoDBTestCase):
         ):
             self.ioctx.read.side_effect = [read]
             self.ioctx.remove_object.side_effect = [write]
-            found = survey._rights(self.client, 'images')
+            found = access_probe._rights(self.client, 'images')
             self.assertEqual(('images', *expected), (
                 found['pool'], found['read'], found['write']))
         self.assertEqual(6, self.ioctx.close.call_count)
@@ -67,14 +65,14 @@ class RightsTestCase(test.NoDBTestCase):
     def test_no_pool(self):
         self.client.open_ioctx.side_effect = FakeNotFound(errno.ENOENT)
         self.assertEqual('missing',
-                         survey._rights(self.client, 'images')['read'])
+                         access_probe._rights(self.client, 'images')['read'])
 
     def _pools(self, answers):
         self.client.list_pools.return_value = ['a', 'b', 'c']
-        with mock.patch.object(survey, '_rights', side_effect=lambda
+        with mock.patch.object(access_probe, '_rights', side_effect=lambda
                                client, name: {'pool': name,
                                               'read': answers}):
-            found, all_pools = survey.pools(self.client, ['c', 'x'],
+            found, all_pools = access_probe.pools(self.client, ['c', 'x'],
                                             self._touch)
         return [entry['pool'] for entry in found], all_pools
 
@@ -83,7 +81,7 @@ class RightsTestCase(test.NoDBTestCase):
         self.assertEqual(4, self.touched)
 
     def test_no_time_for_others(self):
-        with mock.patch.object(survey, 'POOLS_TIME', -1):
+        with mock.patch.object(access_probe, 'POOLS_TIME', -1):
             self.assertEqual((['c', 'x'], False), self._pools('yes'))
 
     def test_osds_that_do_not_answer_are_waited_for_once(self):
@@ -94,7 +92,7 @@ class KeyringTestCase(test.NoDBTestCase):
 
     def test_states(self):
         path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'k')
-        state = survey._keyring_state
+        state = access_probe._keyring_state
         self.assertEqual('missing', state(path, 'client.nova'))
         with open(path, 'w') as f:
             f.write('[client.nova-images]\nkey = x\n')
@@ -113,12 +111,13 @@ class SampleTestCase(test.NoDBTestCase):
         self.snapshot = mock.Mock(size=100)
         self.snapshot.read.side_effect = lambda offset, length: bytes(length)
         self.useFixture(fixtures.MockPatchObject(
-            survey.cluster, 'Snapshot', return_value=self.snapshot))
+            snapshot, 'Snapshot', return_value=self.snapshot))
         self.useFixture(fixtures.MockPatchObject(
-            survey, 'SAMPLE_READ_SIZE', 16))
+            access_probe, 'SAMPLE_READ_SIZE', 16))
 
     def _sample(self, limit):
-        return survey.sample(mock.Mock(), 'p', 'i', 's', limit, lambda: None)
+        return access_probe.sample(mock.Mock(), 'p', 'i', 's', limit,
+                                   lambda: None)
 
     def test_data_only(self):
         self.snapshot.extents.return_value = [(0, 20), (60, 8)]
@@ -145,57 +144,5 @@ class SampleTestCase(test.NoDBTestCase):
 
     def test_time_is_over(self):
         self.snapshot.extents.return_value = None
-        with mock.patch.object(survey, 'SAMPLE_TIME', -1):
+        with mock.patch.object(access_probe, 'SAMPLE_TIME', -1):
             self.assertEqual(0, self._sample(40)['bytes'])
-
-
-class CommandLineTestCase(test.NoDBTestCase):
-
-    def test_parse(self):
-        args = cli.parse(['--survey', '--pools=a,b', '--sample=1M',
-                          '--pool=p', '--image=i', '--snap=s'])
-        self.assertEqual((True, 'a,b', 1 << 20, 'p'), (
-            args.survey, args.pools, args.sample, args.pool))
-        self.assertEqual('', args.dest)
-        self.assertTrue(cli.parse(['--survey']).survey)
-
-    def test_bad(self):
-        for words in (['--survey', 'a/b@c', 'd'], ['--survey', '--pool=p'],
-                      ['--survey=x'], ['--survey', '--pools=']):
-            self.assertRaises(errors.ExportError, cli.parse, words)
-
-
-class ParentTestCase(test_rbd_transfer.TransferTestCase):
-
-    def _survey(self, *args, **kwargs):
-        return rbd_transfer.survey(self.patient, *args, **kwargs)
-
-    def test_arguments(self):
-        self._engine('say("result", argv=sys.argv[1:])')
-        self.assertEqual(
-            ['--json', '--connect-timeout=60', '--survey',
-             '--stall-timeout=5'], self._survey()['argv'])
-        self.assertEqual(
-            ['--pools=a,b', '--sample=9', '--pool=images', '--image=image',
-             '--snap=snap'],
-            self._survey(['a', 'b'], test_rbd_transfer.SOURCE,
-                         9)['argv'][4:])
-
-    def test_facts_of_a_failure(self):
-        self._engine('error("connect", mon_host="a")')
-        error = self._fail(self._survey)
-        self.assertEqual(('connect', 'a'),
-                         (error.code, error.facts['mon_host']))
-
-    def test_the_breaker_is_left_alone(self):
-        self.breaker.failed('a moment ago')
-        self._engine('say("result", fsid="x")')
-        self.assertEqual('x', self._survey()['fsid'])
-        self.assertGreater(self.breaker.seconds_to_wait(), 0)
-
-    def test_observers_see_each_event(self):
-        seen = []
-        self._patch(observers=[lambda event: seen.append(event['event'])])
-        self._engine('progress(); progress(); result()')
-        self._export()
-        self.assertEqual(['progress', 'progress', 'result'], seen)
