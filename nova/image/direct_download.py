@@ -2,14 +2,17 @@
 
 """Bring an image from where Glance keeps it, without the Image API.
 
-:func:`download` is the one thing that the Glance image API calls. It passes
-an image through the two gates, asks for its locations, lets the policy choose
-among them, has the export engine copy the first good one, and checks its
-signature. What cannot be had this way comes over HTTP, and one line in the
-log says why.
+:func:`before_http` is the one thing that the Glance image API names. It calls
+:func:`download`, which passes an image through the two gates, asks for its
+locations, lets the policy choose among them, has the export engine copy the
+first good one, and checks its signature. What cannot be had this way comes
+over HTTP, and one line in the log says why.
 """
 
+from __future__ import annotations
+
 import dataclasses
+import functools
 import hashlib
 import time
 import typing as ty
@@ -83,6 +86,24 @@ def enabled() -> bool:
     """Whether both gates are open."""
     return (CONF.glance.enable_rbd_download and
             'rbd' in CONF.glance.allowed_direct_url_schemes)
+
+
+def before_http(over_http: ty.Callable) -> ty.Callable:
+    """Make GlanceImageServiceV2.download try a direct download first.
+
+    The first verifier is made before anything is asked or copied: an image
+    whose signature has wrong metadata is refused, as it is over HTTP.
+    """
+    @functools.wraps(over_http)
+    def wrapper(self, context, image_id, data=None, dst_path=None,
+                trusted_certs=None):
+        if dst_path is not None and enabled():
+            self._get_verifier(context, image_id, trusted_certs)
+            if download(self, context, image_id, dst_path, trusted_certs):
+                return None
+        return over_http(self, context, image_id, data, dst_path,
+                         trusted_certs)
+    return wrapper
 
 
 def download(service: ty.Any, context: nova_context.RequestContext,

@@ -21,7 +21,7 @@ from oslo_log import log as logging
 
 import nova.conf
 from nova import context as nova_context
-from nova import service_auth
+from nova import release_compat
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def _ask_as_service(service: ty.Any, context: nova_context.RequestContext,
     """
     group = nova.conf.service_token.SERVICE_USER_GROUP
     try:
-        credentials = service_auth.get_service_auth_plugin(group)
+        credentials = release_compat.service_user_auth(group)
     except Exception as exc:
         raise _NotTold('%s: %s' % (type(exc).__name__, exc),
                        'complete the [service_user] section of nova.conf')

@@ -4,7 +4,7 @@
 
 import typing as ty
 
-from nova import utils
+from nova import release_compat
 
 # Bytes handed to the verifier at a time: enough to make the calls cheap, and
 # little beside what the export engine itself needs.
@@ -19,11 +19,8 @@ def verify_file(verifier: ty.Any, path: str) -> None:
     :param path: path of the file, which is read once from start to end
     :raises: ``cryptography.exceptions.InvalidSignature``, and ``OSError``
     """
-    if utils.concurrency_mode_threading():
-        _verify(verifier, path)
-    else:
-        # Reading and hashing gigabytes would hold up every other greenthread.
-        utils.get_eventlet().tpool.execute(_verify, verifier, path)
+    # Reading and hashing gigabytes would hold up every other greenthread.
+    release_compat.off_hub(_verify, verifier, path)
 
 
 def _verify(verifier: ty.Any, path: str) -> None:

@@ -10,6 +10,8 @@ eventlet. It may also run under the distribution's Python when only that one
 has the Ceph bindings.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import errno

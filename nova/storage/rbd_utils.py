@@ -7,6 +7,8 @@ eventlet hub alone: under eventlet it runs on a native thread of eventlet's
 pool, with native threads on the thread that asks.
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import os
@@ -25,7 +27,7 @@ from oslo_utils import importutils
 import nova.conf
 from nova import exception
 from nova.i18n import _
-from nova import utils
+from nova import release_compat
 
 # None without the bindings: only those who make a driver need them.
 rados: ty.Any = importutils.try_import('rados')
@@ -91,7 +93,7 @@ def _offload(function: ty.Callable, *args: ty.Any, **kwargs: ty.Any) -> ty.Any:
     It must not log: from a foreign native thread that can deadlock under
     eventlet (LP#1983863).
     """
-    return utils.tpool_wrap(function)(*args, **kwargs)
+    return release_compat.off_hub(function, *args, **kwargs)
 
 
 def _has_limit(client: ty.Any, option: str) -> bool:
@@ -133,7 +135,7 @@ class RbdProxy:
     """An ``rbd.RBD`` whose methods do not block the eventlet hub."""
 
     def __init__(self) -> None:
-        self._rbd = utils.tpool_wrap(rbd.RBD())
+        self._rbd = release_compat.proxy(rbd.RBD())
 
     def __getattr__(self, name: str) -> ty.Any:
         return getattr(self._rbd, name)
@@ -204,7 +206,7 @@ class RBDVolumeProxy:
         with contextlib.ExitStack() as stack:
             stack.callback(driver._disconnect_from_rados, self.client,
                            self.ioctx)
-            self.volume = utils.tpool_wrap(self._open(
+            self.volume = release_compat.proxy(self._open(
                 name, pool or driver.pool, snapshot, read_only))
             stack.callback(self.volume.close)
             # The image is closed before its connection, which is ended

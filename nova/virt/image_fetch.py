@@ -21,7 +21,7 @@ from oslo_log import log as logging
 from oslo_utils import fileutils
 
 import nova.conf
-from nova import utils
+from nova import release_compat
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -280,10 +280,7 @@ def _make_durable(path: str) -> None:
 def _sync(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        if utils.concurrency_mode_threading():
-            os.fsync(descriptor)
-        else:
-            # It may take as long as the disk needs for gigabytes.
-            utils.get_eventlet().tpool.execute(os.fsync, descriptor)
+        # It may take as long as the disk needs for gigabytes.
+        release_compat.off_hub(os.fsync, descriptor)
     finally:
         os.close(descriptor)

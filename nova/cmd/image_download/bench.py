@@ -5,6 +5,8 @@
 The ways take turns, so that what else happens meanwhile befalls both.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import resource

@@ -5,8 +5,16 @@
 Runs on a compute node with the configuration of nova-compute and, like it,
 with native threads unless that is configured otherwise.
 """
+
+from __future__ import annotations
+
 # autopep8: off
-from nova import monkey_patch; monkey_patch.patch(backend='threading')  # noqa
+import inspect
+from nova import monkey_patch
+# Before Nova 33 nova.cmd has chosen eventlet already.
+if 'backend' in inspect.signature(
+        getattr(monkey_patch, 'patch', object)).parameters:
+    monkey_patch.patch(backend='threading')
 # autopep8: on
 
 import argparse
@@ -55,14 +63,18 @@ def _configure(args: argparse.Namespace) -> None:
 
     :raises: :class:`service_user.OperatorError`
     """
-    words = ['--config-file=%s' % path
-             for path in getattr(args, 'config_file', [])]
-    words += ['--config-dir=%s' % path
-              for path in getattr(args, 'config_dir', [])]
+    # As its own program oslo.config would not look for nova-compute.conf.
+    files = getattr(args, 'config_file', None)
+    folders = getattr(args, 'config_dir', None)
+    if files is None:
+        files = cfg.find_config_files('nova', 'nova-compute')
+    if folders is None:
+        folders = cfg.find_config_dirs('nova', 'nova-compute')
+    words = ['--config-file=%s' % path for path in files]
+    words += ['--config-dir=%s' % path for path in folders]
     try:
-        # With this name the files of nova-compute are found.
         config.parse_args(['nova-compute', *words], configure_db=False,
-                          init_rpc=False, prog='nova-compute')
+                          init_rpc=False)
     except cfg.ConfigFilesPermissionDeniedError as exc:
         raise service_user.OperatorError(
             str(exc), 'run it as the user of nova-compute, with "sudo -u '

@@ -7,6 +7,8 @@ way that was taken is read from the line "Successfully transferred using rbd"
 in the log, which other projects rely on too.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import logging

@@ -2,6 +2,8 @@
 
 """The progress of a download on a terminal, or in lines."""
 
+from __future__ import annotations
+
 import logging
 import os
 import time

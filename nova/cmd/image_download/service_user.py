@@ -18,7 +18,7 @@ import nova.conf
 from nova import context as nova_context
 from nova import exception
 from nova.image import glance
-from nova import service_auth
+from nova import release_compat
 
 CONF = nova.conf.CONF
 
@@ -68,7 +68,7 @@ def context() -> nova_context.RequestContext:
     :raises: :class:`OperatorError`
     """
     try:
-        auth = service_auth.get_service_auth_plugin(GROUP)
+        auth = release_compat.service_user_auth(GROUP)
     except Exception as exc:
         raise OperatorError(
             'the section [service_user] of nova.conf is not complete: %s'
@@ -90,7 +90,7 @@ def identity(ctx: nova_context.RequestContext) -> Identity:
     :raises: :class:`OperatorError`
     """
     auth: ty.Any = ctx.get_auth_plugin()
-    session = service_auth.get_service_auth_session(GROUP, auth=auth)
+    session = release_compat.service_user_session(GROUP, auth)
     try:
         access = auth.get_access(session)
     except ks_exc.Unauthorized:

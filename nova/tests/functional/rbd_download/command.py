@@ -38,8 +38,8 @@ class CommandTestCase(base.DirectDownloadTestCase):
         self._before = self._traces()
 
     @staticmethod
-    def _parse_args(argv, prog, **kwargs):
-        nova.conf.CONF(argv[1:], project='nova', prog=prog)
+    def _parse_args(argv, **kwargs):
+        nova.conf.CONF(argv[1:], project='nova')
 
     def write_config(self, **glance):
         """Write nova.conf.

@@ -110,7 +110,7 @@ class DownloadTestCase(test.NoDBTestCase):
         self.context = nova_context.RequestContext('user', 'project',
                                                    auth_token='token')
         self.useFixture(fixtures.MonkeyPatch(
-            'nova.service_auth.get_service_auth_plugin',
+            'nova.release_compat.service_user_auth',
             lambda group: token_endpoint.Token('http://glance', 'secret')))
         self.glance = FakeGlance()
         self.service = glance.GlanceImageServiceV2(self.glance)
@@ -527,8 +527,8 @@ class SignatureTest(DownloadTestCase):
 
     def test_good(self):
         self._assert_rbd()
-        kept, used = self.verifiers
-        self.assertEqual(b'', kept.data)
+        first, used = self.verifiers
+        self.assertEqual(b'', first.data)
         self.assertEqual(CONTENT, used.data)
         self.assertIn('verified by sha512 and signature',
                       self._told()[-1][1])
@@ -550,7 +550,7 @@ class SignatureTest(DownloadTestCase):
         self.assertIn('signature of the image does not match', line)
         self.assertIn(direct_download.CURES['signature'], line)
         # HTTP had an unused one.
-        for_http, for_rbd = self.verifiers
+        _, for_rbd, for_http = self.verifiers
         self.assertEqual(CONTENT, for_http.data)
         self.assertEqual(b'something else', for_rbd.data)
 
@@ -591,11 +591,12 @@ class SignatureTest(DownloadTestCase):
         self.assertEqual([], self.exports)
 
     def test_certificate_is_gone_meanwhile(self):
-        first = FakeVerifier(CONTENT)
+        for_http = FakeVerifier(CONTENT)
         with mock.patch.object(signature_utils, 'get_verifier',
-                               side_effect=[first, OSError('no Barbican')]):
+                               side_effect=[None, OSError('no Barbican'),
+                                            for_http]):
             self._assert_http()
-        self.assertEqual(CONTENT, first.data)
+        self.assertEqual(CONTENT, for_http.data)
         (_level, line), = self._told()
         self.assertIn('could not be checked, OSError: no Barbican', line)
 

@@ -17,7 +17,7 @@ from requests_mock.contrib import fixture as request_fixture
 from nova import context as nova_context
 from nova.image import glance
 from nova.image import locations
-from nova import service_auth
+from nova import release_compat
 from nova import test
 
 FSID = '5a1f4ed5-3b2d-4c5e-9a4c-0c6a1c5f7d10'
@@ -181,7 +181,7 @@ class FindTest(test.NoDBTestCase):
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
         self.http = self.useFixture(request_fixture.Fixture())
         self.plugin = self.useFixture(fixtures.MockPatchObject(
-            service_auth, 'get_service_auth_plugin',
+            release_compat, 'service_user_auth',
             return_value=token_endpoint.Token(self.SERVER,
                                               'service-secret'))).mock
         self.context = nova_context.RequestContext(

@@ -15,8 +15,8 @@ from cursive import signature_utils
 import fixtures
 
 from nova.image import signature
+from nova import release_compat
 from nova import test
-from nova import utils
 
 
 class RecordingVerifier:
@@ -40,10 +40,11 @@ class RecordingVerifier:
 
 
 def real_sleep(seconds):
-    if utils.concurrency_mode_threading():
+    if release_compat.threading_mode():
         time.sleep(seconds)
     else:
-        utils.get_eventlet().patcher.original('time').sleep(seconds)
+        import eventlet  # noqa: H905
+        eventlet.patcher.original('time').sleep(seconds)
 
 
 class VerifyFileTest(test.NoDBTestCase):
@@ -126,7 +127,7 @@ class VerifyFileTest(test.NoDBTestCase):
         self._write(b'image')
         verifier = RecordingVerifier()
         signature.verify_file(verifier, self.path)
-        self.assertEqual(utils.concurrency_mode_threading(),
+        self.assertEqual(release_compat.threading_mode(),
                          verifier.threads == {threading.get_ident()})
 
 

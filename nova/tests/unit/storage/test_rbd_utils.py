@@ -13,10 +13,10 @@ from oslo_concurrency import processutils
 from oslo_serialization import jsonutils
 
 from nova import exception
+from nova import release_compat
 from nova.storage import rbd_transfer
 from nova.storage import rbd_utils
 from nova import test
-from nova import utils
 
 URL = 'rbd://fsid/images/disk/snap'
 
@@ -281,7 +281,7 @@ class ConnectionTestCase(BindingsTestCase):
             set(self.fake.threads))
         here = threading.get_native_id()
         for call, thread in self.fake.threads.items():
-            if utils.concurrency_mode_threading():
+            if release_compat.threading_mode():
                 self.assertEqual(here, thread, call)
             else:
                 self.assertNotEqual(here, thread, call)

@@ -14,8 +14,8 @@ from unittest import mock
 import fixtures
 
 from nova import exception
+from nova import release_compat
 from nova import test
-from nova import utils
 from nova.virt import image_fetch
 from nova.virt import images
 from nova.virt.libvirt import imagecache
@@ -28,15 +28,15 @@ TEMPORARY = '.%s.part.rbd-export-0123456789abcdef.tmp'
 OTHER_PROCESS = '''
 import importlib.util, os, sys, time, types
 
-for name in ('nova', 'nova.conf', 'nova.utils'):
+for name in ('nova', 'nova.conf', 'nova.release_compat'):
     sys.modules[name] = types.ModuleType(name)
 nova = sys.modules['nova']
 nova.conf = sys.modules['nova.conf']
-nova.utils = sys.modules['nova.utils']
+nova.release_compat = sys.modules['nova.release_compat']
 nova.conf.CONF = types.SimpleNamespace(
     instances_path=%(instances)r,
     image_cache=types.SimpleNamespace(subdirectory_name='_base'))
-nova.utils.concurrency_mode_threading = lambda: True
+nova.release_compat.off_hub = lambda function, *args: function(*args)
 spec = importlib.util.spec_from_file_location('image_fetch', %(module)r)
 image_fetch = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(image_fetch)
@@ -450,7 +450,7 @@ class DurableTest(CacheTestCase):
 
     def test_hub_is_not_held_up(self):
         self._fetch()('context', 'image', self.path)
-        self.assertEqual(utils.concurrency_mode_threading(),
+        self.assertEqual(release_compat.threading_mode(),
                          threading.get_ident() in self.threads)
 
     def test_file_is_lost(self):

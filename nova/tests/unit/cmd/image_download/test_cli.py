@@ -36,6 +36,8 @@ class CommandTestCase(test.NoDBTestCase):
     def setUp(self):
         super().setUp()
         self.parse = self._patch(cli.config, 'parse_args')
+        self.files = self._patch(cfg, 'find_config_files', return_value=[])
+        self.folders = self._patch(cfg, 'find_config_dirs', return_value=[])
         self._patch(cli, '_set_up_logging')
         self.signals = self._patch(signal, 'signal')
         # As conf.CONF has them when there is a nova.conf.
@@ -77,6 +79,22 @@ class MainTestCase(CommandTestCase):
         self.assertEqual(['nova-compute', '--config-file=a',
                           '--config-file=b'], self.parse.call_args[0][0])
         self.assertFalse(self.parse.call_args[1]['configure_db'])
+
+    def test_configuration_of_nova_compute(self):
+        self.files.return_value = ['/a/nova.conf', '/a/nova-compute.conf']
+        self.folders.return_value = ['/a/nova.conf.d']
+        self._give('check')
+        self.assertEqual(
+            ['nova-compute', '--config-file=/a/nova.conf',
+             '--config-file=/a/nova-compute.conf',
+             '--config-dir=/a/nova.conf.d'], self.parse.call_args[0][0])
+        self.files.assert_called_once_with('nova', 'nova-compute')
+        self.folders.assert_called_once_with('nova', 'nova-compute')
+        # Directories are read beside files that were named.
+        self._give('--config-file', 'a', 'check')
+        self.assertEqual(
+            ['nova-compute', '--config-file=a',
+             '--config-dir=/a/nova.conf.d'], self.parse.call_args[0][0])
 
     def test_configuration_that_cannot_be_read(self):
         for error, cure in (

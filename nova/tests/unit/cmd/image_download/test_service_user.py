@@ -9,7 +9,7 @@ from keystoneauth1 import exceptions as ks_exc
 from nova.cmd.image_download import service_user
 import nova.conf
 from nova import exception
-from nova import service_auth
+from nova import release_compat
 from nova import test
 
 CONF = nova.conf.CONF
@@ -20,7 +20,7 @@ IMAGE = '2ab5c1f0-1f4b-4e0c-9a53-6f2b3d9c8e71'
 class CredentialsTestCase(test.NoDBTestCase):
 
     def _context(self, **kwargs):
-        with mock.patch.object(service_auth, 'get_service_auth_plugin',
+        with mock.patch.object(release_compat, 'service_user_auth',
                                **kwargs):
             return service_user.context()
 
@@ -46,7 +46,7 @@ class CredentialsTestCase(test.NoDBTestCase):
         auth.get_access = mock.Mock(**kwargs)
         context = mock.Mock()
         context.get_auth_plugin.return_value = auth
-        with mock.patch.object(service_auth, 'get_service_auth_session'):
+        with mock.patch.object(release_compat, 'service_user_session'):
             return service_user.identity(context)
 
     def test_identity(self):
