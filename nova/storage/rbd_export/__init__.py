@@ -46,6 +46,6 @@ errors         the table of causes: all that can go wrong
 =============  =============================================================
 
 The modules say TYPE_CHECKING = False for themselves where others import it
-from typing: nothing else here needs that module, and importing it takes 3 to 4 ms
-of the start, which every boot waits for. Type checkers know the name.
+from typing: nothing else here needs that module, and importing it takes 3 to
+4 ms of the start, which every boot waits for. Type checkers know the name.
 """
