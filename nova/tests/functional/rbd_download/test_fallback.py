@@ -111,7 +111,7 @@ class KeyFaultTestCase(FaultTestCase):
 
     def test_wrong_key(self):
         keyring = self.write('keyring', '[client.nova]\nkey = %s\n'
-                             % ceph_cluster._new_key())
+                             % ceph_cluster.new_key())
         with open(self.bed.cluster.nova.conf) as f:
             conf = self.write('ceph.conf', f.read().replace(
                 self.bed.cluster.nova.keyring, keyring))

@@ -22,8 +22,7 @@ MiB = 1 << 20
 # A process that uses the test bed as the demonstration does.
 _OWNER = """
 import os, sys
-sys.path.insert(0, sys.argv[1])
-from testbed import janitor, rbd_testbed
+from nova.tests.testbed import janitor, rbd_testbed
 bed = rbd_testbed.RbdTestBed()
 bed.setUp()
 print(janitor.of_this_process().pid, bed.cluster.dir, bed.keystone.dir,
@@ -226,10 +225,8 @@ class WholeTestBedTestCase(test.NoDBTestCase):
     """One of its own, in another process that does not end well."""
 
     def start(self):
-        here = os.path.dirname(os.path.realpath(rbd_testbed.__file__))
         owner = subprocess.Popen(
-            [sys.executable, '-c', _OWNER,
-             os.path.normpath(f'{here}/../../../tools/lib')],
+            [sys.executable, '-c', _OWNER],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(owner.wait)
         self.addCleanup(owner.kill)

@@ -1,209 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The RBD driver on a real cluster, and on one that does not answer."""
+"""The RBD driver and the images of a cluster in order."""
 
 import contextlib
-import functools
 import os
-import socket
-import subprocess
 import threading
 import time
-from urllib import parse
 
-import fixtures
 import rados
 import rbd
 
 from nova import exception
 from nova.storage import rbd_utils
-from nova import test
-from nova.tests.testbed import ceph_cluster
+from nova.tests.functional.rbd_download import rbd_utils_base
 from nova.tests.testbed import daemon
 
-MiB = 1 << 20
+MiB = rbd_utils_base.MiB
 
 
-@functools.cache
-def shared_cluster():
-    """Return the cluster of this process, which ends with it."""
-    cluster = ceph_cluster.CephCluster(['images', 'vms'], manager=True)
-    cluster.setUp()
-    # What a compute node gets whose disks are in Ceph.
-    cluster.create_user('compute', osd='profile rbd pool=vms, '
-                        'profile rbd-read-only pool=images')
-    return cluster
-
-
-class Ticker:
-    """Counts how often other work gets its turn while a block runs.
-
-    The thread is a greenthread in eventlet mode: it stands still while the
-    hub is blocked, as everything else would.
-
-    :ivar count: turns taken, one each 10 ms at best
-    :ivar longest: the longest time between two turns, in seconds
-    """
-
-    def __enter__(self):
-        self.count = 0
-        self.longest = 0.0
-        self._end = False
-        self._thread = threading.Thread(target=self._tick)
-        self._started = time.monotonic()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc_info):
-        self._end = True
-        self._thread.join()
-
-    def _tick(self):
-        last = time.monotonic()
-        while not self._end:
-            time.sleep(0.01)
-            now = time.monotonic()
-            self.longest = max(self.longest, now - last)
-            self.count += 1
-            last = now
-
-
-class RbdUtilsTestCase(test.NoDBTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.log = self.stdlog.logger
-
-    @contextlib.contextmanager
-    def takes(self, least, most):
-        """Check how long a block takes, and that it lets others work.
-
-        :param least: seconds
-        :param most: seconds, generous: the machine may be busy
-        """
-        start = time.monotonic()
-        with Ticker() as ticker:
-            yield
-        seconds = time.monotonic() - start
-        self.assertGreater(seconds, least)
-        self.assertLess(seconds, most)
-        # A blocked hub would give one turn or two, far apart.
-        self.assertGreater(ticker.count, seconds * 30)
-        self.assertLess(ticker.longest, 0.5)
-
-
-class UnreachableMonitorTestCase(RbdUtilsTestCase):
-    """A monitor's address at which somebody listens and never answers."""
-
-    def setUp(self):
-        super().setUp()
-        listener = socket.socket()
-        self.addCleanup(listener.close)
-        listener.bind(('127.0.0.1', 0))
-        listener.listen(64)
-        self.conf = os.path.join(
-            self.useFixture(daemon.Directory()).path, 'ceph.conf')
-        with open(self.conf, 'w') as conf:
-            conf.write('[global]\n'
-                       'mon_host = 127.0.0.1:%d\n'
-                       'auth_client_required = none\n'
-                       % listener.getsockname()[1])
-        self.driver = rbd_utils.RBDDriver(
-            pool='vms', user='nova', ceph_conf=self.conf, connect_timeout=2)
-
-    def test_connect(self):
-        with self.takes(1.9, 4):
-            self.assertRaises(rados.TimedOut, self.driver._connect_to_rados)
-        self.assertIn('Cannot open Ceph pool vms as user nova with %s'
-                      % self.conf, self.log.output)
-
-    def test_connect_to_read(self):
-        with self.takes(1.9, 4):
-            self.assertRaises(rados.TimedOut, self.driver.exists, 'disk')
-
-    def test_ceph_tool(self):
-        with self.takes(1.9, 7):
-            self.assertRaises(exception.StorageError,
-                              self.driver.get_pool_info)
-        with self.takes(1.9, 7):
-            self.assertRaises(exception.StorageError,
-                              self.driver.get_mon_addrs)
-
-    def test_ceph_tool_hangs(self):
-        # As "ceph df" does without a manager, no matter what is configured.
-        tool = os.path.join(os.path.dirname(self.conf), 'ceph')
-        with open(tool, 'w') as script:
-            script.write('#!/bin/sh\necho $$ > %s.pid\nexec sleep 600\n'
-                         % tool)
-        os.chmod(tool, 0o755)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'PATH', os.path.dirname(tool) + ':' + os.environ['PATH']))
-        self.stub_out('nova.storage.rbd_utils.REQUEST_PATIENCE', 1)
-        self.stub_out('nova.storage.rbd_utils.COMMAND_GRACE', 1)
-        driver = rbd_utils.RBDDriver(connect_timeout=1)
-        with self.takes(2.5, 10):
-            exc = self.assertRaises(exception.StorageError,
-                                    driver.get_mon_addrs)
-        self.assertEqual(124, exc.__cause__.exit_code)
-        with open(tool + '.pid') as pid:
-            self.assertFalse(os.path.exists('/proc/' + pid.read().strip()))
-
-    def test_rbd_tool(self):
-        with self.takes(1.9, 7):
-            self.assertRaises(exception.StorageError,
-                              self.driver.import_image, self.conf, 'disk')
-
-    def test_conf_missing(self):
-        driver = rbd_utils.RBDDriver(pool='vms', ceph_conf='/no/such.conf')
-        self.assertRaises(rados.Error, driver.get_fsid)
-        self.assertIn('with /no/such.conf', self.log.output)
-
-
-class ClusterTestCase(RbdUtilsTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.cluster = shared_cluster()
-        self.user = self.cluster.users['compute']
-        self.flags(group='libvirt', images_rbd_pool='vms',
-                   rbd_user='compute', rbd_connect_timeout=5,
-                   images_rbd_ceph_conf=self.user.conf,
-                   rbd_destroy_volume_retries=2,
-                   rbd_destroy_volume_retry_interval=1)
-        self.addCleanup(self.recover)
-        self.driver = rbd_utils.RBDDriver()
-        # Whatever a test makes has a name of its own.
-        self.name = self.id().rpartition('.')[2]
-        self.data = os.urandom(MiB) + bytes(MiB) + os.urandom(4097)
-
-    def recover(self):
-        for part in (self.cluster.mon, self.cluster.osd):
-            part.resume()
-        self.cluster.wait_ready()
-
-    def url(self, image, pool='images', snapshot='snap', fsid=None):
-        return 'rbd://' + '/'.join(
-            parse.quote(part, safe='') for part in
-            (fsid or self.cluster.fsid, pool, image, snapshot))
-
-    def make_disk(self, data=None, **kwargs):
-        self.cluster.create_image(self.name, data or self.data, pool='vms',
-                                  snapshot=None, **kwargs)
-
-    def read(self, name, pool='vms'):
-        with self.cluster.image(name, pool, read_only=True) as image:
-            return image.read(0, image.size())
-
-    def watchers(self, name, pool='vms'):
-        with self.cluster.image(name, pool, read_only=True) as image:
-            return list(image.watchers_list())
-
-    def snapshots(self, name, pool='vms'):
-        with self.cluster.image(name, pool, read_only=True) as image:
-            return [snap['name'] for snap in image.list_snaps()]
-
-
-class LocationTestCase(ClusterTestCase):
+class LocationTestCase(rbd_utils_base.ClusterTestCase):
 
     RAW = {'disk_format': 'raw'}
 
@@ -299,7 +114,7 @@ class LocationTestCase(ClusterTestCase):
         self.assertEqual([], self.watchers(self.name))
 
 
-class SnapshotTestCase(ClusterTestCase):
+class SnapshotTestCase(rbd_utils_base.ClusterTestCase):
 
     def test_rollback(self):
         self.make_disk()
@@ -351,7 +166,7 @@ class SnapshotTestCase(ClusterTestCase):
         self.assertFalse(driver.exists(self.name, pool='images'))
 
 
-class RemovalTestCase(ClusterTestCase):
+class RemovalTestCase(rbd_utils_base.ClusterTestCase):
 
     def test_resize_snapshot_goes_too(self):
         self.make_disk()
@@ -395,7 +210,7 @@ class RemovalTestCase(ClusterTestCase):
         user = threading.Thread(target=use)
         user.start()
         opened.wait()
-        with Ticker() as ticker:
+        with rbd_utils_base.Ticker() as ticker:
             self.driver.destroy_volume(self.name)
         user.join()
         self.assertFalse(self.driver.exists(self.name))
@@ -426,7 +241,7 @@ class RemovalTestCase(ClusterTestCase):
                       % self.name, self.log.output)
 
 
-class ToolsTestCase(ClusterTestCase):
+class ToolsTestCase(rbd_utils_base.ClusterTestCase):
 
     def test_get_mon_addrs(self):
         host, port = self.cluster.mon_addr.split(':')
@@ -473,112 +288,3 @@ class ToolsTestCase(ClusterTestCase):
             self.name, 'other')
         self.assertIn('not_found', str(exc))
         self.assertEqual(['base', 'copy'], sorted(os.listdir(directory)))
-
-
-class FaultTestCase(ClusterTestCase):
-
-    def setUp(self):
-        super().setUp()
-        # Enough to tell it from the timeout of the connection.
-        self.stub_out('nova.storage.rbd_utils.REQUEST_PATIENCE', 4)
-
-    def driver_with(self, conf, name='bad.conf', **kwargs):
-        """Return a driver with a ceph.conf of its own."""
-        path = os.path.join(self.useFixture(daemon.Directory()).path, name)
-        with open(path, 'w') as f:
-            f.write(conf)
-        return rbd_utils.RBDDriver(ceph_conf=path, **kwargs)
-
-    def wrong_key(self):
-        with open(self.cluster.nova.keyring) as f:
-            entry = f.read().replace('client.nova', 'client.compute')
-        keyring = os.path.join(self.useFixture(daemon.Directory()).path, 'k')
-        with open(keyring, 'w') as f:
-            f.write(entry)
-        return self.driver_with('[global]\nmon_host = %s\nkeyring = %s\n'
-                                % (self.cluster.mon_host, keyring))
-
-    def test_wrong_key(self):
-        self.assertRaises(rados.Error, self.wrong_key().get_fsid)
-        self.assertIn('as user compute', self.log.output)
-
-    def test_monitor_frozen(self):
-        driver = rbd_utils.RBDDriver(connect_timeout=2)
-        self.cluster.mon.pause()
-        with self.takes(1.9, 4):
-            self.assertRaises(rados.TimedOut, driver.exists, self.name)
-        self.cluster.mon.resume()
-        self.assertFalse(driver.exists(self.name))
-
-    def test_osd_frozen_reads_end(self):
-        self.make_disk()
-        driver = rbd_utils.RBDDriver(connect_timeout=1)
-        self.cluster.osd.pause()
-        with self.takes(3.9, 8):
-            self.assertRaises(rbd.Timeout, driver.size, self.name)
-        self.cluster.osd.resume()
-        self.assertEqual(len(self.data), driver.size(self.name))
-
-    def test_osd_frozen_writes_wait(self):
-        self.make_disk()
-        driver = rbd_utils.RBDDriver(connect_timeout=1)
-        self.cluster.osd.pause()
-        # Not by a thread: it could wait for a blocked hub, for ever.
-        thaw = subprocess.Popen(['sh', '-c', 'sleep 6; kill -CONT -%d'
-                                 % self.cluster.osd.pid])
-        self.addCleanup(thaw.wait)
-        with self.takes(5.5, 20):
-            driver.resize(self.name, 8 * MiB)
-        self.assertEqual(8 * MiB, driver.size(self.name))
-
-    def test_osd_frozen_limit_in_ceph_conf(self):
-        self.make_disk()
-        with open(self.user.conf) as f:
-            conf = f.read()
-        driver = self.driver_with(
-            conf + '\n[client]\nrados_osd_op_timeout = 2\n')
-        self.cluster.osd.pause()
-        with self.takes(1.9, 5):
-            self.assertRaises(rbd.Timeout, driver.size, self.name)
-        with self.takes(1.9, 10):
-            self.assertRaises(rbd.Timeout, driver.resize, self.name, MiB)
-
-    def test_nothing_leaks(self):
-        self.make_disk()
-        self.cluster.create_image(self.name, self.data)
-        unreachable = self.driver_with(
-            '[global]\nmon_host = 127.0.0.1:1\nauth_client_required = none\n',
-            connect_timeout=1)
-        no_conf = rbd_utils.RBDDriver(ceph_conf='/no/such.conf')
-        wrong_key = self.wrong_key()
-
-        def failures(count):
-            for _i in range(count):
-                self.assertRaises(rados.Error, wrong_key.get_fsid)
-                self.assertRaises(rados.Error, no_conf.get_fsid)
-                self.assertRaises(rados.Error, self.driver.exists, 'x',
-                                  pool='no-pool')
-                self.assertRaises(rbd.PermissionError, self.driver.flatten,
-                                  self.name, pool='images')
-                self.assertFalse(self.driver.exists('x'))
-            self.assertRaises(rados.Error, unreachable.get_fsid)
-
-        def successes(count):
-            for _i in range(count):
-                self.driver.get_fsid()
-                self.driver.resize(self.name, 8 * MiB)
-                self.driver.size(self.name)
-
-        def held():
-            return {kind: len(os.listdir('/proc/self/' + kind))
-                    for kind in ('fd', 'task')}
-
-        # librados and eventlet keep some things from their first use.
-        failures(1)
-        successes(1)
-        before = held()
-        failures(10)
-        successes(20)
-        after = held()
-        self.assertEqual(before, after)
-        self.assertEqual([], self.watchers(self.name))
