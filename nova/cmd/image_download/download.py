@@ -89,7 +89,8 @@ class Watch:
         log.setLevel(min(logging.INFO, log.getEffectiveLevel()))
         # A handler would have a lock, which under eventlet is an open file.
         log.addFilter(self)
-        rbd_transfer.observers.append(self._observe)
+        self._watching = rbd_transfer.watching(self._observe)
+        self._watching.__enter__()
         self._started = time.monotonic()
         self._thread.start()
         return self
@@ -97,7 +98,7 @@ class Watch:
     def __exit__(self, *exc: object) -> None:
         self._ended.set()
         self._thread.join()
-        rbd_transfer.observers.remove(self._observe)
+        self._watching.__exit__(None, None, None)
         log = logging.getLogger(direct_download.__name__)
         log.removeFilter(self)
         log.setLevel(self._level)
@@ -109,9 +110,9 @@ class Watch:
             self._facts = facts
         return True
 
-    def _observe(self, event: dict[str, ty.Any]) -> None:
-        if event['event'] == 'progress' and event.get('total'):
-            self._note(event['bytes'], event['total'])
+    def _observe(self, happening: object) -> None:
+        if isinstance(happening, rbd_transfer.Progress) and happening.total:
+            self._note(happening.done, happening.total)
 
     def _poll(self) -> None:
         while not self._ended.wait(INTERVAL):

@@ -140,6 +140,10 @@ CAUSES: dict[str, Cause] = {
     'killed': Cause(
         None, NODE, 'check the log of the kernel for what ended the process, '
         'as a lack of memory'),
+    'silent': Cause(
+        None, NODE, 'check whether the processes of nova-compute were '
+        'stopped or frozen, and with the log of the kernel what they waited '
+        'for'),
     'not_retried': Cause(None, NO_ANSWER, ''),
     'signature': Cause(None, IMAGE, _UPLOAD_AGAIN),
     'no_location': Cause(

@@ -25,6 +25,7 @@ import fixtures
 
 from nova.image import glance
 from nova.storage import circuit_breaker
+from nova.storage import export_python
 from nova.storage import rbd_transfer
 from nova import test
 from nova.tests.testbed import daemon
@@ -123,7 +124,7 @@ class DirectDownloadTestCase(test.NoDBTestCase):
         """Forget what Nova keeps in memory between two downloads."""
         circuit_breaker.reset()
         rbd_transfer._fsids.clear()
-        rbd_transfer._python = None
+        export_python._python = None
 
     # Images
 

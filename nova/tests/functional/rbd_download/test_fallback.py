@@ -13,7 +13,7 @@ from unittest import mock
 
 from nova import exception
 from nova.image import glance
-from nova.storage import rbd_transfer
+from nova.storage import export_python
 from nova.tests.functional.rbd_download import base
 from nova.tests.testbed import ceph_cluster
 from nova.tests.testbed import daemon
@@ -215,7 +215,7 @@ class BindingsTestCase(FaultTestCase):
 
     def test_no_python_has_them(self):
         with mock.patch.object(sys, 'executable', self.bare), \
-                mock.patch.object(rbd_transfer, 'SYSTEM_PYTHON', '/nowhere'):
+                mock.patch.object(export_python, 'SYSTEM_PYTHON', '/nowhere'):
             self.assertFallsBack('no Python on this host has the Ceph '
                                  'bindings.*%s, /nowhere' % self.bare,
                                  'install the packages python3-rados')
@@ -223,7 +223,7 @@ class BindingsTestCase(FaultTestCase):
     def test_another_python_has_them(self):
         image_id, digest = self.common_image()
         with mock.patch.object(sys, 'executable', self.bare), \
-                mock.patch.object(rbd_transfer, 'SYSTEM_PYTHON', self.real):
+                mock.patch.object(export_python, 'SYSTEM_PYTHON', self.real):
             path = self.get(image_id)
         self.assertOverRBD(image_id, path, digest)
         (command,) = self.engine_starts()

@@ -9,6 +9,7 @@ import threading
 
 import fixtures
 
+from nova.storage import export_process
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import fault_matrix
 from nova.tests.functional.rbd_download import faults
@@ -133,10 +134,12 @@ class LocalFaultTestCase(faults.FaultTestCase):
         server = self.put_cache_on(file_systems.NoTmpfile).server
         self.addCleanup(server.resume)
 
-        def resume(event):
+        end = export_process._end
+
+        def resume(process, grace):
             # To clean up is more than this disk can do.
-            if event['event'] == 'error':
-                server.resume()
+            server.resume()
+            return end(process, grace)
 
         def hang():
             self.wait_for_copying()
@@ -148,7 +151,7 @@ class LocalFaultTestCase(faults.FaultTestCase):
         self.addCleanup(timer.cancel)
 
         self.useFixture(fixtures.MonkeyPatch(
-            'nova.storage.rbd_transfer.observers', [resume]))
+            'nova.storage.export_process._end', resume))
         self.slow(20)
         self.nova.set('glance', 'rbd_download_inflight', 1)
         hung = self.in_thread(hang)

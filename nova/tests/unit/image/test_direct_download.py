@@ -490,7 +490,7 @@ class TransferTest(DownloadTestCase):
             self._fail_with(code)
             self._download()
             self.assertEqual(
-                1 if code in ('connect', 'stalled', 'bindings') else 2,
+                1 if code in ('connect', 'bindings') else 2,
                 len(self.exports), code)
 
     def test_all_locations_are_bad(self):

@@ -40,9 +40,8 @@ class WatchedTestCase(test.NoDBTestCase):
             f.write('data')
 
     def _over_rbd(self, context, image_id, dest_path):
-        for observer in rbd_transfer.observers:
-            observer({'event': 'progress', 'bytes': 1, 'total': 4})
-            observer({'event': 'result', 'fsid': 'x'})
+        rbd_transfer.announce(rbd_transfer.Progress(1, 4, 0.1))
+        rbd_transfer.announce(object())
         self._over_http(context, image_id, dest_path)
         # As it is in direct_download.
         direct_download.LOG.info(
@@ -58,7 +57,9 @@ class WatchedTestCase(test.NoDBTestCase):
 
     def assertNoTrace(self, files):
         self.assertEqual(files, os.listdir(self.directory))
-        self.assertEqual([], rbd_transfer.observers)
+        self.shown.clear()
+        rbd_transfer.announce(rbd_transfer.Progress(1, 4, 0.1))
+        self.assertEqual([], self.shown)
         self.assertEqual(
             [], logging.getLogger(direct_download.__name__).filters)
 
