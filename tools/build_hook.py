@@ -1,111 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What hatchling calls to build our nova out of upstream's.
+"""What hatchling calls to build our nova: see patchset/build.py."""
 
-The wheel holds upstream's files with the change applied; its metadata is
-upstream's, with our version and our console scripts. Upstream's pbr.json is
-left out: it names the commit of the release, and this is not that commit.
-"""
-
-import atexit
-import configparser
 import pathlib
-import re
-import shutil
 import sys
-import tempfile
 import typing as ty
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / 'lib'))
 
-import devtree          # noqa: E402
-import nova_patchset    # noqa: E402
-import patch_queue      # noqa: E402
-import source_tree      # noqa: E402
-import upstream_wheel   # noqa: E402
-
-# Fields of upstream's METADATA that are carried over below, or that
-# hatchling writes by itself. Another one, in a later release, must not be
-# lost silently.
-KNOWN = {'metadata-version', 'name', 'version', 'dynamic', 'license-file',
-         'summary', 'author-email', 'license-expression', 'project-url',
-         'classifier', 'requires-python', 'description-content-type',
-         'requires-dist', 'provides-extra'}
+from patchset import build  # noqa: E402
 
 
 class NovaMetadataHook(MetadataHookInterface):
-    """Fills the [project] table from upstream's wheel."""
+    """Fills the [project] table."""
 
     def update(self, metadata: ty.Dict[str, ty.Any]) -> None:
-        patchset = patch_queue.Patchset(pathlib.Path(self.root))
-        wheel = upstream_wheel.Wheel(pathlib.Path(self.root))
-        # A build that cannot work is to end here, before it takes time.
-        patchset.plan(wheel.read, exact=True)
-        theirs = wheel.metadata()
-        unknown = {key.lower() for key in theirs.keys()} - KNOWN
-        if unknown:
-            raise patch_queue.PatchsetError(
-                '%s: METADATA has fields that tools/build_hook.py does not '
-                'know: %s' % (wheel.path, ', '.join(sorted(unknown))))
-        name, _, address = theirs['Author-email'].partition(' <')
-        metadata.update({
-            'version': patchset.pin.version,
-            'description': theirs['Summary'],
-            'readme': {'content-type': theirs['Description-Content-Type'],
-                       'text': theirs.get_payload()},
-            'authors': [{'name': name, 'email': address.rstrip('>')}],
-            'license': theirs['License-Expression'],
-            'classifiers': theirs.get_all('Classifier'),
-            'requires-python': theirs['Requires-Python'],
-            'urls': {label: url for label, _, url in (
-                str(field).partition(', ')
-                for field in theirs.get_all('Project-URL', []))},
-        })
-        metadata.update(self._dependencies(theirs))
-        metadata.update(self._entry_points(wheel, patchset))
-        # hatchling takes LICENSE and AUTHORS of the checkout's top directory
-        # as licence files. The list of Nova's authors is upstream's.
-        pathlib.Path(self.root, 'AUTHORS').write_text(
-            wheel.info('licenses/AUTHORS'), 'utf-8')
-
-    @staticmethod
-    def _dependencies(theirs: ty.Any) -> ty.Dict[str, ty.Any]:
-        always: ty.List[str] = []
-        extras: ty.Dict[str, ty.List[str]] = {
-            name: [] for name in theirs.get_all('Provides-Extra', [])}
-        for line in theirs.get_all('Requires-Dist'):
-            requirement, _, marker = line.partition(';')
-            match = re.search(r'(?:^| and )extra == "([^"]+)"$',
-                              marker.strip())
-            if match:
-                rest = marker.strip()[:match.start()]
-                extras[match[1]].append(
-                    requirement + (';' + rest if rest else ''))
-            elif 'extra' in marker:
-                raise patch_queue.PatchsetError(
-                    'METADATA of upstream: cannot read %r' % line)
-            else:
-                always.append(line)
-        return {'dependencies': always, 'optional-dependencies': extras}
-
-    @staticmethod
-    def _entry_points(wheel: upstream_wheel.Wheel,
-                      patchset: patch_queue.Patchset
-                      ) -> ty.Dict[str, ty.Any]:
-        parser = configparser.ConfigParser(delimiters=('=',),
-                                           interpolation=None)
-        parser.optionxform = str            # type: ignore
-        parser.read_string(wheel.info('entry_points.txt'))
-        points = {group: dict(parser[group]) for group in parser.sections()}
-        scripts = points.pop('console_scripts')
-        for script in set(scripts) & set(patchset.pin.scripts):
-            raise patch_queue.PatchsetError(
-                'patches/upstream.ini: upstream has a script %s too' % script)
-        return {'scripts': dict(scripts, **patchset.pin.scripts),
-                'entry-points': points}
+        build.fill_project(pathlib.Path(self.root), metadata)
 
 
 class NovaBuildHook(BuildHookInterface):
@@ -113,26 +26,4 @@ class NovaBuildHook(BuildHookInterface):
 
     def initialize(self, version: str,
                    build_data: ty.Dict[str, ty.Any]) -> None:
-        root = pathlib.Path(self.root)
-        wheel = upstream_wheel.Wheel(root)
-        stage = pathlib.Path(tempfile.mkdtemp(dir=root / 'build',
-                                              prefix='stage.'))
-        # hatchling runs no hook when a build fails.
-        atexit.register(shutil.rmtree, stage, ignore_errors=True)
-        data = 'nova-%s.data/data/' % wheel.pin.release
-        wheel.extract(data, stage / 'data')
-        for path in (stage / 'data').rglob('*'):
-            # File by file: a directory would be searched by the rules of
-            # .gitignore, which leave out the build directory.
-            if path.is_file():
-                build_data['shared_data'][str(path)] = str(
-                    path.relative_to(stage / 'data'))
-        if version == 'editable':
-            # The .pth file that leads there is dev-mode-dirs' doing.
-            devtree.refresh(root)
-            return
-        wheel.extract('nova/', stage / 'lib' / 'nova')
-        nova_patchset.apply(patch_queue.Patchset(root),
-                            source_tree.Tree(stage / 'lib'),
-                            exact=True, record=False)
-        build_data['force_include'][str(stage / 'lib' / 'nova')] = 'nova'
+        build.give_files(pathlib.Path(self.root), version, build_data)

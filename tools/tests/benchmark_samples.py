@@ -1,13 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-
-"""Made up figures of the benchmark, and the way to its modules."""
-
-import os
-import sys
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))), 'lib'))
+"""Made up figures of the benchmark."""
 
 MIB = 1 << 20
 

@@ -18,13 +18,10 @@ import venv
 import fixtures
 import testtools
 
-import patch_queue
-import small_checkout
-import upstream_wheel
-
-sys.path.insert(0, str(small_checkout.CHECKOUT / 'tools' / 'lib'))
-
-import wheel_environment  # noqa: E402
+from environment import wheel_environment
+from patchset import patch_queue
+from patchset import upstream_wheel
+from tools.tests import small_checkout
 
 CHECKOUT = small_checkout.CHECKOUT
 TOOL = CHECKOUT / 'tools' / 'nova_patchset.py'

@@ -194,14 +194,13 @@ def own_cluster(directory: str | None, needed: int, glance: bool,
     directory = directory or memory_directory(needed)
     if directory:
         os.environ['NOVA_TESTBED_DIR'] = directory
-    import testbed  # noqa: F401
-    from testbed import ceph_cluster
+    from nova.tests.testbed import ceph_cluster
     lack = ceph_cluster.missing()
     if lack:
         raise BenchmarkError(lack)
     say(f'Starting a cluster in {directory or "TMPDIR"} ...')
     if glance:
-        from testbed import rbd_testbed
+        from nova.tests.testbed import rbd_testbed
         with rbd_testbed.RbdTestBed({
                 'robust': {'rbd_thin_provisioning': True},
                 'DEFAULT': {'show_image_direct_url': show_locations}}) as bed:

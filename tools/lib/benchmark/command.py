@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 import benchmark
+from patchset import CHECKOUT
 
 from . import kindness
 from . import nodes
@@ -23,7 +24,6 @@ from . import tables
 from .clusters import Cluster
 from .clusters import own_cluster
 from .common import BenchmarkError
-from .common import CHECKOUT
 from .common import GIB
 from .common import say
 from .machine import machine

@@ -2,13 +2,7 @@
 
 """What the parts of the benchmark share."""
 
-import os
-
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-
-#: The directory that has tools/.
-CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__)))))
 
 
 class BenchmarkError(Exception):

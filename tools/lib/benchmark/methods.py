@@ -9,8 +9,9 @@ import sys
 from typing import Any
 from typing import NamedTuple
 
+from patchset import CHECKOUT
+
 from .clusters import Cluster
-from .common import CHECKOUT
 from .workloads import Workload
 
 ENGINE = os.path.join(CHECKOUT, 'nova', 'storage', 'rbd_export')
@@ -155,7 +156,7 @@ def environment_of(bench: Bench, method: Method, path: str) -> dict[str, str]:
     """
     if method.nova is None:
         return dict(os.environ)
-    from testbed import rbd_testbed
+    from nova.tests.testbed import rbd_testbed
     work = path + '.nova'
     os.mkdir(work)
     config = bench.cluster.bed.nova_config(work)

@@ -10,8 +10,7 @@ import sys
 from nova import test
 from nova.tests.testbed import daemon
 
-DEMO = (pathlib.Path(__file__).resolve().parents[4] / 'tools' / 'lib' /
-        'demo.py')
+LIB = pathlib.Path(__file__).resolve().parents[4] / 'tools' / 'lib'
 
 # What a reader may type. Each command is told by its exit status.
 _COMMANDS = """
@@ -36,9 +35,9 @@ class PlaygroundTestCase(test.NoDBTestCase):
     def test_shell(self):
         directory = self.useFixture(daemon.Directory()).path
         demo = subprocess.run(
-            [sys.executable, DEMO, '--shell'], input=_COMMANDS, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, 'TMPDIR': directory,
+            [sys.executable, LIB, 'demo.command', '--shell'],
+            input=_COMMANDS, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env={**os.environ, 'TMPDIR': directory,
                  'NOVA_TESTBED_DIR': directory})
         # The exit status is that of the shell.
         self.assertEqual(7, demo.returncode, demo.stdout)
