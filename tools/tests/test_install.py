@@ -19,7 +19,7 @@ import fixtures
 import testtools
 
 from environment import wheel_environment
-from patchset import patch_queue
+from patchset.pin import read_pin
 from patchset import upstream_wheel
 from tools.tests import small_checkout
 
@@ -66,7 +66,7 @@ class InstallCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.top = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.version = patch_queue.read_pin(CHECKOUT).version
+        self.version = read_pin(CHECKOUT).version
         self.upstream = upstream_wheel.Wheel(CHECKOUT)
 
     def environment(self):

@@ -17,6 +17,7 @@ import typing as ty
 
 from patchset import command
 from patchset import devtree
+from patchset.errors import PatchsetError
 from patchset import patch_queue
 from patchset import source_tree
 from patchset import upstream_wheel
@@ -35,7 +36,7 @@ def fill_project(root: pathlib.Path, metadata: ty.Dict[str, ty.Any]) -> None:
 
     :param root: the checkout
     :param metadata: the table
-    :raises patch_queue.PatchsetError: if the change does not fit the release
+    :raises PatchsetError: if the change does not fit the release
     """
     patchset = patch_queue.Patchset(root)
     wheel = upstream_wheel.Wheel(root)
@@ -44,7 +45,7 @@ def fill_project(root: pathlib.Path, metadata: ty.Dict[str, ty.Any]) -> None:
     theirs = wheel.metadata()
     unknown = {key.lower() for key in theirs.keys()} - KNOWN
     if unknown:
-        raise patch_queue.PatchsetError(
+        raise PatchsetError(
             '%s: METADATA has fields that patchset/build.py does not '
             'know: %s' % (wheel.path, ', '.join(sorted(unknown))))
     name, _, address = theirs['Author-email'].partition(' <')
@@ -82,7 +83,7 @@ def _dependencies(theirs: ty.Any) -> ty.Dict[str, ty.Any]:
             extras[match[1]].append(
                 requirement + (';' + rest if rest else ''))
         elif 'extra' in marker:
-            raise patch_queue.PatchsetError(
+            raise PatchsetError(
                 'METADATA of upstream: cannot read %r' % line)
         else:
             always.append(line)
@@ -98,7 +99,7 @@ def _entry_points(wheel: upstream_wheel.Wheel,
     points = {group: dict(parser[group]) for group in parser.sections()}
     scripts = points.pop('console_scripts')
     for script in set(scripts) & set(patchset.pin.scripts):
-        raise patch_queue.PatchsetError(
+        raise PatchsetError(
             'patches/upstream.ini: upstream has a script %s too' % script)
     return {'scripts': dict(scripts, **patchset.pin.scripts),
             'entry-points': points}

@@ -34,12 +34,12 @@ import time
 import typing as ty
 
 from patchset import CHECKOUT
+from patchset.errors import DirtyTree
+from patchset.errors import PatchsetError
 from patchset.patch_queue import Change
-from patchset.patch_queue import DirtyTree
 from patchset.patch_queue import Patchset
-from patchset.patch_queue import PatchsetError
 from patchset.patch_queue import Reader
-from patchset.patch_queue import split_lines
+from patchset.patches import split_lines
 from patchset.source_tree import Tree
 
 OK, IMPOSSIBLE, USAGE, DIRTY, NOT_APPLIED = range(5)

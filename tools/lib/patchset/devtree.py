@@ -20,6 +20,7 @@ import tempfile
 import typing as ty
 
 from patchset import CHECKOUT
+from patchset.errors import PatchsetError
 from patchset import patch_queue
 from patchset import upstream_wheel
 
@@ -29,7 +30,7 @@ STAMP = '.devtree.json'
 def refresh(checkout: pathlib.Path) -> str:
     """Make or renew build/tree and say what is in it.
 
-    :raises patch_queue.PatchsetError: if the change does not fit the release
+    :raises PatchsetError: if the change does not fit the release
     """
     patchset = patch_queue.Patchset(checkout)
     wheel = upstream_wheel.Wheel(checkout)
@@ -129,7 +130,7 @@ def main() -> int:
             print(args.list.strip(' ').join(
                 'build/tree/%s' % path for path in modules
                 if path.endswith('.py')))
-    except patch_queue.PatchsetError as exc:
+    except PatchsetError as exc:
         print('devtree: %s' % exc, file=sys.stderr)
         return 1
     return 0

@@ -11,10 +11,10 @@ import shutil
 import stat
 import typing as ty
 
+from patchset.errors import DirtyTree
+from patchset.errors import PatchsetError
 from patchset.patch_queue import Change
 from patchset.patch_queue import digest
-from patchset.patch_queue import DirtyTree
-from patchset.patch_queue import PatchsetError
 
 RECORD = '.nova-patchset'
 

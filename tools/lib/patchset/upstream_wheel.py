@@ -20,14 +20,15 @@ import typing as ty
 import zipfile
 
 from patchset import CHECKOUT
-from patchset import patch_queue
+from patchset.errors import PatchsetError
+from patchset.pin import read_pin
 
 
 class Archive:
     """A file of the package index that is the pinned release.
 
     :param checkout: the directory that holds patches/upstream.ini
-    :raises patch_queue.PatchsetError: if it cannot be had, or has not the
+    :raises PatchsetError: if it cannot be had, or has not the
         pinned hash
     """
 
@@ -35,7 +36,7 @@ class Archive:
     options = ['--only-binary=:all:']
 
     def __init__(self, checkout: pathlib.Path) -> None:
-        self.pin = patch_queue.read_pin(checkout)
+        self.pin = read_pin(checkout)
         self.name, self.sha256 = self._pinned()
         self.path = checkout / 'build' / 'upstream' / self.name
         if not self.path.exists():
@@ -49,7 +50,7 @@ class Archive:
     def _verify(self, path: pathlib.Path) -> None:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != self.sha256:
-            raise patch_queue.PatchsetError(
+            raise PatchsetError(
                 '%s: sha256 is %s but patches/upstream.ini wants %s; remove '
                 'the file to have it fetched again, and trust neither before '
                 'you know why they differ' % (path, found, self.sha256))
@@ -70,7 +71,7 @@ class Archive:
                 stderr=subprocess.STDOUT, text=True, errors='replace')
             got = pathlib.Path(fresh, self.name)
             if run.returncode or not got.exists():
-                raise patch_queue.PatchsetError(
+                raise PatchsetError(
                     '%s: pip could not fetch it:\n%s\nWithout a network, put '
                     'the file there yourself.' % (self.path,
                                                   run.stdout[-2000:].strip()))

@@ -38,7 +38,7 @@ import testtools
 
 from environment import wheel_environment
 from patchset import CHECKOUT
-from patchset import patch_queue
+from patchset.errors import PatchsetError
 from patchset import upstream_wheel
 
 BUILD = CHECKOUT / 'build' / 'upstream-tests'
@@ -107,7 +107,7 @@ class RunFailed(Exception):
     """stestr could not run; the text is what it said."""
 
 
-PROBLEMS = (patch_queue.PatchsetError, wheel_environment.EnvironmentFailed,
+PROBLEMS = (PatchsetError, wheel_environment.EnvironmentFailed,
             RunFailed, ValueError, OSError)
 
 

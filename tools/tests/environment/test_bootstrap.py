@@ -19,18 +19,19 @@ class BootstrapTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.dir = os.path.realpath(folder.name)
-        copy = f'{self.dir}/tools/lib/environment/bootstrap.sh'
-        os.makedirs(os.path.dirname(copy))
+        self.copy = f'{self.dir}/tools/lib/environment/bootstrap.sh'
+        os.makedirs(os.path.dirname(self.copy))
         os.makedirs(f'{self.dir}/build/logs')
-        shutil.copy(TOOLS / 'lib' / 'environment' / 'bootstrap.sh', copy)
+        shutil.copy(TOOLS / 'lib' / 'environment' / 'bootstrap.sh',
+                    self.copy)
 
     def bash(self, script, status=0):
         """Run commands after the file was read; returns what they print."""
         run = subprocess.run(
-            ['bash', '-c', f'. {self.dir}/tools/lib/environment/bootstrap.sh\n'
-             + script, 'demo'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, env={'PATH': os.environ['PATH'], 'PYTHONPATH': '/x',
-                            'no_proxy': 'mirror'})
+            ['bash', '-c', f'. {self.copy}\n{script}', 'demo'],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={'PATH': os.environ['PATH'], 'PYTHONPATH': '/x',
+                 'no_proxy': 'mirror'})
         self.assertEqual(status, run.returncode, run.stdout)
         return run.stdout
 

@@ -15,6 +15,7 @@ from packaging import requirements
 import testtools
 
 from patchset import patch_queue
+from patchset.pin import read_pin
 from patchset import upstream_wheel
 from tools.tests import small_checkout
 
@@ -221,7 +222,7 @@ class EditableTest(testtools.TestCase):
                 'print(nova.__file__, nova.version.version_info'
                 '.release_string(), rbd_download.__file__)')
         tree = str(self.checkout / 'build' / 'tree' / 'nova')
-        version = patch_queue.read_pin(CHECKOUT).version
+        version = read_pin(CHECKOUT).version
         # The checkout has a directory nova/ too: it must not get in the way.
         for cwd in ('/', self.checkout):
             self.assertEqual(

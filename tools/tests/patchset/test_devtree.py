@@ -8,6 +8,7 @@ import fixtures
 import testtools
 
 from patchset import devtree
+from patchset.errors import PatchsetError
 from patchset import patch_queue
 from tools.tests import small_checkout
 
@@ -109,7 +110,7 @@ class RefreshTest(testtools.TestCase):
         patch = self.root / 'patches' / 'a.patch'
         patch.write_bytes(patch.read_bytes().replace(b'-1,1 +1,2',
                                                      b'-2,1 +2,2'))
-        exc = self.assertRaises(patch_queue.PatchsetError, devtree.refresh,
+        exc = self.assertRaises(PatchsetError, devtree.refresh,
                                 self.root)
         self.assertIn('a.patch', str(exc))
         self.assert_upstream(PATCHED)

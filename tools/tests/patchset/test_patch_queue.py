@@ -6,7 +6,11 @@ import ddt
 import fixtures
 import testtools
 
+from patchset.errors import PatchsetError
 from patchset import patch_queue
+from patchset.patches import apply_hunks
+from patchset.patches import parse_patch
+from patchset.patches import reverse
 from patchset import upstream_wheel
 from tools.tests import small_checkout
 from tools.tests.small_checkout import AFTER
@@ -17,17 +21,17 @@ from tools.tests.small_checkout import HUNK
 
 
 def hunks(text, path='nova/x.py'):
-    return patch_queue.parse_patch('p', HEADER + FILES + text).files[path]
+    return parse_patch('p', HEADER + FILES + text).files[path]
 
 
 @ddt.ddt
 class ParsePatchTest(testtools.TestCase):
 
     def parse(self, text):
-        return patch_queue.parse_patch('x.patch', text)
+        return parse_patch('x.patch', text)
 
     def refuse(self, text, *said):
-        exc = self.assertRaises(patch_queue.PatchsetError, self.parse, text)
+        exc = self.assertRaises(PatchsetError, self.parse, text)
         for part in ('patches/x.patch',) + said:
             self.assertIn(part, str(exc))
 
@@ -95,11 +99,11 @@ class ParsePatchTest(testtools.TestCase):
 class ApplyHunksTest(testtools.TestCase):
 
     def apply(self, data, text=HUNK, exact=True):
-        return patch_queue.apply_hunks(data, hunks(text), 'x.patch: nova/x.py',
+        return apply_hunks(data, hunks(text), 'x.patch: nova/x.py',
                                        exact)
 
     def refuse(self, data, *said, **kwargs):
-        exc = self.assertRaises(patch_queue.PatchsetError, self.apply, data,
+        exc = self.assertRaises(PatchsetError, self.apply, data,
                                 **kwargs)
         for part in ('x.patch: nova/x.py', 'hunk 1') + said:
             self.assertIn(part, str(exc))
@@ -108,8 +112,8 @@ class ApplyHunksTest(testtools.TestCase):
         self.assertEqual(AFTER, self.apply(BEFORE))
 
     def test_reverse(self):
-        undone = patch_queue.apply_hunks(
-            AFTER, patch_queue.reverse(hunks(HUNK)), '', True)
+        undone = apply_hunks(
+            AFTER, reverse(hunks(HUNK)), '', True)
         self.assertEqual(BEFORE, undone)
 
     def test_two_hunks_and_back(self):
@@ -117,8 +121,8 @@ class ApplyHunksTest(testtools.TestCase):
         before = BEFORE + b'four\nfive\nsix\nseven\neight\nnine\n'
         after = AFTER + b'four\nfive\nsix\nseven\nnine\n'
         self.assertEqual(after, self.apply(before, text))
-        self.assertEqual(before, patch_queue.apply_hunks(
-            after, patch_queue.reverse(hunks(text)), '', True))
+        self.assertEqual(before, apply_hunks(
+            after, reverse(hunks(text)), '', True))
 
     def test_a_context_line_differs(self):
         # GNU patch would take this with fuzz 1.
@@ -168,18 +172,18 @@ class PatchsetTest(testtools.TestCase):
         return patch_queue.Patchset(self.root)
 
     def refuse(self, *said, **kwargs):
-        exc = self.assertRaises(patch_queue.PatchsetError, self.load, **kwargs)
+        exc = self.assertRaises(PatchsetError, self.load, **kwargs)
         for part in said:
             self.assertIn(part, str(exc))
 
     def refuse_now(self, *said):
-        exc = self.assertRaises(patch_queue.PatchsetError,
+        exc = self.assertRaises(PatchsetError,
                                 patch_queue.Patchset, self.root)
         for part in said:
             self.assertIn(part, str(exc))
 
     def refuse_plan(self, patchset, tree, *said):
-        exc = self.assertRaises(patch_queue.PatchsetError, patchset.plan,
+        exc = self.assertRaises(PatchsetError, patchset.plan,
                                 tree.get, True)
         for part in said:
             self.assertIn(part, str(exc))
@@ -350,7 +354,7 @@ class OurQueueTest(testtools.TestCase):
         wheel = upstream_wheel.Wheel(small_checkout.CHECKOUT)
         path = list(self.patchset.patches[0].files)[0]
         exc = self.assertRaises(
-            patch_queue.PatchsetError, self.patchset.plan,
+            PatchsetError, self.patchset.plan,
             lambda p: b'\n' + wheel.read(p) if p == path else wheel.read(p),
             True)
         self.assertIn(path, str(exc))

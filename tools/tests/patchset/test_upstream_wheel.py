@@ -6,7 +6,8 @@ import shutil
 import fixtures
 import testtools
 
-from patchset import patch_queue
+from patchset.errors import PatchsetError
+from patchset.pin import read_pin
 from patchset import upstream_wheel
 from tools.tests import small_checkout
 
@@ -17,7 +18,7 @@ class UpstreamWheelTest(testtools.TestCase):
         super().setUp()
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         small_checkout.make(self.root)
-        self.pin = patch_queue.read_pin(small_checkout.CHECKOUT)
+        self.pin = read_pin(small_checkout.CHECKOUT)
         shutil.copy(small_checkout.CHECKOUT / 'patches' / 'upstream.ini',
                     self.root / 'patches' / 'upstream.ini')
         self.cached = self.root / 'build' / 'upstream' / self.pin.wheel
@@ -52,7 +53,7 @@ class UpstreamWheelTest(testtools.TestCase):
         self.cache()
         with open(self.cached, 'ab') as stream:
             stream.write(b'x')
-        exc = self.assertRaises(patch_queue.PatchsetError,
+        exc = self.assertRaises(PatchsetError,
                                 upstream_wheel.Wheel, self.root)
         self.assertIn(str(self.cached), str(exc))
         self.assertIn(self.pin.sha256, str(exc))
@@ -67,7 +68,7 @@ class UpstreamWheelTest(testtools.TestCase):
                                                      str(index)))
         ini = self.root / 'patches' / 'upstream.ini'
         ini.write_text(ini.read_text().replace(self.pin.sha256, 'ab' * 32))
-        exc = self.assertRaises(patch_queue.PatchsetError,
+        exc = self.assertRaises(PatchsetError,
                                 upstream_wheel.Wheel, self.root)
         self.assertIn(self.pin.wheel, str(exc))
         self.assertIn(self.pin.sha256, str(exc))
@@ -78,7 +79,7 @@ class UpstreamWheelTest(testtools.TestCase):
 
     def test_cannot_be_fetched(self):
         self.no_network()
-        exc = self.assertRaises(patch_queue.PatchsetError,
+        exc = self.assertRaises(PatchsetError,
                                 upstream_wheel.Wheel, self.root)
         self.assertIn(self.pin.wheel, str(exc))
         self.assertIn('No matching distribution', str(exc))

@@ -27,7 +27,8 @@ class RunTestsTest(testtools.TestCase):
         super().setUp()
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         shutil.copytree(CHECKOUT / 'tools' / 'lib',
-                        self.root / 'tools' / 'lib')
+                        self.root / 'tools' / 'lib',
+                        ignore=shutil.ignore_patterns('__pycache__'))
         shutil.copy(CHECKOUT / 'tools' / 'run_tests.py', self.root / 'tools')
         shutil.copy(CHECKOUT / '.stestr.conf', self.root)
         # Enough of a nova for the names and for the check that it is one.
@@ -82,7 +83,8 @@ class RunTestsTest(testtools.TestCase):
         code, output = self.run_tests('tools')
         self.assertEqual(1, code, output)
         self.assert_ends('1 passed, 1 failed, 1 skipped', output)
-        self.assertIn('tools: FAILED test_b.Test.test_fail', output)
+        self.assertIn('tools: FAILED tools.tests.test_b.Test.test_fail',
+                      output)
         self.assertIn("'this' != 'that'", output)
         self.assertIn('no cluster here', output)
 
@@ -114,8 +116,7 @@ class RunTestsTest(testtools.TestCase):
 
     def test_upstream_in_both_modes(self):
         # The real program has tests of its own.
-        (self.root / 'tools' / 'lib').mkdir()
-        (self.root / 'tools' / 'lib' / 'upstream_tests.py').write_text(
+        (self.root / 'tools/lib/suites/upstream_tests.py').write_text(
             'import os, subunit, sys\n'
             'stream = subunit.StreamResultToBytes(sys.stdout.buffer)\n'
             'for status in ("success", "xfail", "fail"):\n'
