@@ -8,13 +8,10 @@ Each is made for real on a playground, see playground.py. How
 
 from collections.abc import Callable
 from typing import NamedTuple
-from typing import TYPE_CHECKING
 
+from demo import playground
 from nova.tests.testbed import ceph_cluster
 from nova.tests.testbed import namespaces
-
-if TYPE_CHECKING:
-    from demo import playground
 
 MIB = 1 << 20
 
@@ -38,7 +35,7 @@ class Mistake(NamedTuple):
     name: str
     title: str
     story: str
-    make: Callable[['playground.Playground'], object]
+    make: Callable[[playground.Playground], object]
     topic: str
     cure: tuple[str, ...] = ()
     remark: str = ''
@@ -50,20 +47,20 @@ def _edit(option: str, value: str) -> str:
     return f"sed -i 's|^{option} = .*|{option} = {value}|' nova.conf"
 
 
-def _wrong_key(place: 'playground.Playground') -> None:
+def _wrong_key(place: playground.Playground) -> None:
     place.write('ceph.client.nova-images.keyring',
                 place.key('client.glance').replace('glance', 'nova-images'))
 
 
-def _no_caps(place: 'playground.Playground') -> None:
+def _no_caps(place: playground.Playground) -> None:
     place.bed.cluster.create_user('nova-images', mon='allow r', osd='')
 
 
-def _wrong_pool(place: 'playground.Playground') -> None:
+def _wrong_pool(place: playground.Playground) -> None:
     place.configure(rbd_pool='imagez')
 
 
-def _other_cluster(place: 'playground.Playground') -> None:
+def _other_cluster(place: playground.Playground) -> None:
     """Point Nova at a cluster that is whole, but not that of Glance."""
     if not hasattr(place, 'other'):
         place.other = place.useFixture(ceph_cluster.CephCluster())
@@ -71,7 +68,7 @@ def _other_cluster(place: 'playground.Playground') -> None:
     place.configure(rbd_ceph_conf=place.introduce(place.other, 'other'))
 
 
-def _no_bindings(place: 'playground.Playground') -> None:
+def _no_bindings(place: playground.Playground) -> None:
     for python in _PYTHONS:
         path = place.run(f'{python} -c "import os, rados; '
                          'print(os.path.realpath(rados.__file__))"').strip()
@@ -79,26 +76,26 @@ def _no_bindings(place: 'playground.Playground') -> None:
             place.mount('--bind', '/dev/null', path)
 
 
-def _switch_off(place: 'playground.Playground') -> None:
+def _switch_off(place: playground.Playground) -> None:
     place.configure(enable_rbd_download=False)
 
 
-def _no_service_role(place: 'playground.Playground') -> None:
+def _no_service_role(place: playground.Playground) -> None:
     place.bed.keystone.revoke('nova', 'service', 'service')
 
 
-def _old_glance(place: 'playground.Playground') -> None:
+def _old_glance(place: playground.Playground) -> None:
     place.configure(endpoint_override=place.old_glance.url)
 
 
-def _full_disk(place: 'playground.Playground') -> None:
+def _full_disk(place: playground.Playground) -> None:
     directory = f'{place.home}/instances'
     place.mount('-t', 'tmpfs', '-o', 'size=640m', 'tmpfs', directory)
     namespaces.run('fallocate', '--length', str(600 * MIB),
                    f'{directory}/forgotten.img')
 
 
-def _monitor_down(place: 'playground.Playground') -> None:
+def _monitor_down(place: playground.Playground) -> None:
     place.bed.cluster.mon.stop()
 
 

@@ -5,24 +5,20 @@
 Ceph, Keystone and Glance run on the loopback interface, as for the
 demonstration. A directory has what a compute node has: a nova.conf, a
 ceph.conf, a key and the directory of the instances. It is the home of a
-shell. In there, "mistake" makes one of the mistakes of mistakes.py, and
-"mend" puts everything in order again; both ask the process that has started
-all this.
+shell, see shell.py. In there, "mistake" makes one of the mistakes of
+mistakes.py, and "mend" puts everything in order again.
 """
 
-import json
-import multiprocessing.connection
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from typing import Any
 
 import fixtures
 
+from demo import images
 from nova.tests.testbed import daemon
 from nova.tests.testbed import namespaces
 from nova.tests.testbed import old_glance
@@ -46,27 +42,13 @@ keyring = {directory}/ceph.$name.keyring
 
 _SCRIPT = """\
 #!/bin/sh
-exec {python} {lib} demo.playground {socket} {name} "$@"
+exec {python} {lib} demo.shell {socket} {name} "$@"
 """
 
 _BASHRC = r"""
 PS1='\[\e[1m\]compute:\w\$\[\e[0m\] '
 . /usr/share/bash-completion/bash_completion 2>/dev/null
 eval "$(nova-image-download complete)"
-"""
-
-WELCOME = """
-This shell is on a compute node with local disks. Its nova.conf, ceph.conf and
-key are in the directory you are in, and Glance has an image "demo" in RBD.
-
-    nova-image-download check demo          would a boot read it from RBD?
-    nova-image-download fetch demo copy     download it as a boot does
-    nova-image-download bench demo          RBD against HTTP
-    mistake                                 ten mistakes to make, for check
-    mend                                    put everything in order again
-
-"ceph", "rbd" and "openstack" work too, as the administrator; there is no
-manager, which "ceph df" would wait for. "exit" stops and removes everything.
 """
 
 
@@ -128,11 +110,10 @@ class Playground(fixtures.Fixture):
 
     def upload(self) -> None:
         """Give Glance the image "demo"."""
-        from demo import command as demo
         with tempfile.TemporaryDirectory(dir=self.home) as directory:
             path = f'{directory}/image'
-            demo.make_image(path, *self.IMAGE)
-            demo.upload(self.bed, path)
+            images.make_image(path, *self.IMAGE)
+            images.upload(self.bed, path)
 
     def write(self, name: str, text: str) -> str:
         """Write a file of the home directory, readable for its owner alone.
@@ -227,66 +208,3 @@ class Playground(fixtures.Fixture):
             stderr=subprocess.STDOUT, text=True)
         return done.stdout.replace(self.home, '~').replace(
             str(CHECKOUT), '/opt/nova-rbd')
-
-    def shell(self) -> int:
-        """Run a shell until it ends.
-
-        Commands come from the terminal, or else from standard input.
-
-        :returns: its exit status
-        """
-        with multiprocessing.connection.Listener(self.socket) as listener:
-            threading.Thread(target=self._serve, args=(listener,),
-                             daemon=True).start()
-            # Ctrl-C is the shell's, and what it runs.
-            former = signal.signal(signal.SIGINT, lambda *args: None)
-            try:
-                return subprocess.run(
-                    ['bash', '--rcfile', f'{self.home}/.bashrc'],
-                    cwd=self.home, env=self.environment).returncode
-            finally:
-                signal.signal(signal.SIGINT, former)
-
-    def _serve(self, listener: multiprocessing.connection.Listener) -> None:
-        """Do what "mistake" and "mend" ask for."""
-        while True:
-            try:
-                with listener.accept() as connection:
-                    connection.send_bytes(json.dumps(self._answer(
-                        *json.loads(connection.recv_bytes()))).encode())
-            except EOFError:
-                continue
-            except OSError:
-                return
-
-    def _answer(self, name: str, *words: str) -> tuple[int, str]:
-        from demo import mistakes
-        try:
-            if name == 'mend':
-                self.restore()
-                return 0, 'Everything is in order again.'
-            if not words:
-                return 0, mistakes.overview()
-            mistake = mistakes.find(words[0])
-            if mistake is None:
-                return 2, f'There is no mistake {words[0]!r}.\n' + (
-                    mistakes.overview())
-            self.restore()
-            mistake.make(self)
-            return 0, mistake.story
-        except Exception as e:
-            return 1, f'It did not work: {e}'
-
-
-def main(argv: list[str]) -> int:
-    """Be "mistake" or "mend": ask the process of the playground."""
-    socket, *words = argv
-    with multiprocessing.connection.Client(socket) as connection:
-        connection.send_bytes(json.dumps(words).encode())
-        status, text = json.loads(connection.recv_bytes())
-    print(text, file=sys.stderr if status else sys.stdout)
-    return status
-
-
-if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))

@@ -18,7 +18,7 @@ import time
 
 import fixtures
 
-from demo import command as demo
+from demo.common import say
 from demo import mistakes
 from demo import playground
 from nova.tests.testbed import daemon
@@ -139,7 +139,7 @@ class Tour:
         lines = ['.. code-block:: console', *['   :class: wrap'] * wrap, '']
         for command in commands:
             self.commands += 1
-            demo.say(f'    {command}')
+            say(f'    {command}')
             output = self.place.run(command)
             lines.append(f'   $ {command}')
             lines += [f'   {line}'.rstrip() for line in output.splitlines()]
@@ -150,7 +150,7 @@ class Tour:
 
         :raises TourError: if it is not named, or not mended
         """
-        demo.say(f'{number:2} {mistake.name}')
+        say(f'{number:2} {mistake.name}')
         mistake.make(self.place)
         self._judge(mistake)
         look = f"{CHECK} | grep -v ' ok '"
@@ -186,7 +186,7 @@ class Tour:
 def write(place: playground.Playground) -> str:
     """Run everything; returns the page."""
     tour = Tour(place)
-    demo.say('A node in order')
+    say('A node in order')
     parts = {
         'check': tour.box(CHECK),
         'fetch': tour.box(FETCH),
@@ -215,7 +215,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        with playground.Playground(demo.say) as place:
+        with playground.Playground(say) as place:
             if place.why_no_mounts:
                 raise TourError(place.why_no_mounts)
             place.upload()

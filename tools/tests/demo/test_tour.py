@@ -6,7 +6,6 @@ import unittest
 from unittest import mock
 
 from demo import mistakes
-from demo import playground
 from demo import tour
 
 GOOD = 'A boot on this node reads this image from RBD.\n'
@@ -38,7 +37,7 @@ def report(*problems, good=False):
 class TourTest(unittest.TestCase):
 
     def setUp(self):
-        self.enterContext(mock.patch('demo.command.say'))
+        self.enterContext(mock.patch('demo.tour.say'))
         self.made = []
         self.mistake = mistakes.Mistake(
             'slip', 'A slip', 'nova.conf is [empty].', self.made.append,
@@ -103,30 +102,3 @@ class TourTest(unittest.TestCase):
         # Nothing of the machine it was written on.
         self.assertNotIn(str(tour.CHECKOUT), text)
         self.assertNotIn('/tmp/', text)
-
-
-class MistakesTest(unittest.TestCase):
-
-    def test_find(self):
-        self.assertEqual('wrong-pool', mistakes.find('3').name)
-        self.assertEqual('wrong-pool', mistakes.find('wrong-pool').name)
-        self.assertIsNone(mistakes.find('11'))
-        self.assertIn('\n 3  wrong-pool ', mistakes.overview())
-
-    def test_requests_of_the_shell(self):
-        place = playground.Playground()
-        with mock.patch.object(place, 'restore') as restore, \
-                mock.patch.object(mistakes, 'MISTAKES', [
-                    mistakes.Mistake('slip', 'A slip', 'Oh.', str, 'x'),
-                    mistakes.Mistake('fall', 'A fall', 'Ah.', int, 'x')]):
-            status, text = place._answer('mistake')
-            self.assertEqual(0, status)
-            self.assertIn('slip', text)
-            self.assertEqual((0, 'Oh.'), place._answer('mistake', 'slip'))
-            self.assertEqual(2, place._answer('mistake', 'x')[0])
-            # Mended first, so that there is one at a time.
-            restore.assert_called_once_with()
-            status, text = place._answer('mistake', 'fall')
-            self.assertEqual(1, status)
-            self.assertIn('It did not work', text)
-            self.assertEqual(0, place._answer('mend')[0])
