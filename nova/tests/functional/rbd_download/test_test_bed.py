@@ -21,6 +21,7 @@ MiB = 1 << 20
 
 # A process that uses the test bed as the demonstration does.
 _OWNER = """
+import sys
 from nova.tests.testbed import janitor, rbd_testbed
 bed = rbd_testbed.RbdTestBed()
 bed.setUp()
