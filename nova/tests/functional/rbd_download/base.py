@@ -93,7 +93,7 @@ class DirectDownloadTestCase(test.NoDBTestCase):
     def setUp(self):
         super().setUp()
         # Much may hang here that must not, and much that waits for it.
-        self.useFixture(fixtures.Timeout(180, gentle=True))
+        self.useFixture(fixtures.Timeout(400, gentle=True))
         self.bed = self.start_bed()
         self.nova = self.useFixture(rbd_testbed.NovaConfig(self.bed))
         self.context = self.nova.context
@@ -256,7 +256,7 @@ class DirectDownloadTestCase(test.NoDBTestCase):
         thread.start()
 
         def wait():
-            thread.join(60)
+            thread.join(150)
             return outcome[0]
 
         return wait
@@ -321,7 +321,7 @@ class DirectDownloadTestCase(test.NoDBTestCase):
         No other file, no lock that is held, no child process, no thread, no
         open file. What needs a moment to end gets it.
         """
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while (left := self._left()) and time.monotonic() < end:
             time.sleep(0.1)
         self.assertEqual([], left)

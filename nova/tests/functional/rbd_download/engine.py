@@ -51,7 +51,7 @@ class Run:
     """
 
     def __init__(self, process, started):
-        output, self.stderr = process.communicate(timeout=120)
+        output, self.stderr = process.communicate(timeout=150)
         self.seconds = time.monotonic() - started
         self.code = process.returncode
         self.events = [jsonutils.loads(line) for line in output.splitlines()]

@@ -90,7 +90,7 @@ class ClusterTroubleTestCase(engine.EngineTestCase):
         run = self.export('any', '--conf=' + conf, '--connect-timeout=2')
         self.assert_failed(run, 'connect', 5)
         self.assertGreater(run.seconds, 1.5)
-        self.assertLess(run.seconds, 20)
+        self.assertLess(run.seconds, 60)
 
     def test_osd_that_hangs(self):
         name = self.create(self.random.randbytes(24 * MiB), features=MAPPED)
@@ -100,14 +100,14 @@ class ClusterTroubleTestCase(engine.EngineTestCase):
         run = engine.Run(process, started)
         self.assert_failed(run, 'stalled', 6)
         self.assertGreater(run.seconds, 2)
-        self.assertLess(run.seconds, 20)
+        self.assertLess(run.seconds, 60)
 
     def test_osd_that_hangs_when_the_image_is_opened(self):
         name = self.create(b'x' * 100)
         self.cluster.osd.pause()
         run = self.export(name, '--stall-timeout=2')
         self.assert_failed(run, 'stalled', 6)
-        self.assertLess(run.seconds, 20)
+        self.assertLess(run.seconds, 60)
 
     def test_osd_that_comes_back(self):
         data = self.random.randbytes(16 * MiB)
@@ -122,10 +122,10 @@ class ClusterTroubleTestCase(engine.EngineTestCase):
         data = self.random.randbytes(20 * MiB)
         name = self.create(data, features=MAPPED, order=20)
         # The OSD waits several times for one request.
-        self.cluster.slow_down(0.1)
-        run = self.export(name, '--stall-timeout=3', '--inflight=1')
+        self.cluster.slow_down(0.2)
+        run = self.export(name, '--stall-timeout=10', '--inflight=1')
         self.assert_exported(run, data)
-        self.assertGreater(run.seconds, 4)
+        self.assertGreater(run.seconds, 10)
 
     def test_snapshot_removed_meanwhile(self):
         name = self.create(self.random.randbytes(16 * MiB), features=MAPPED)

@@ -26,13 +26,14 @@ class ProcessTestCase(engine.EngineTestCase):
     def test_signals(self):
         name = self.create(self.random.randbytes(32 * MiB), features=MAPPED)
         for number in (signal.SIGTERM, signal.SIGINT):
-            process = self.start_slow(name)
+            process = self.start_slow(name, rate=MiB)
             started = time.monotonic()
             process.send_signal(number)
             run = engine.Run(process, started)
             self.assertEqual(128 + number, run.code)
             self.assertEqual('interrupted', run.final['code'])
-            self.assertLess(run.seconds, 2)
+            # And not when the copy is done, after half a minute.
+            self.assertLess(run.seconds, 20)
             self.assert_nothing_left()
 
     def test_signal_while_connecting(self):
@@ -54,7 +55,7 @@ class ProcessTestCase(engine.EngineTestCase):
         process.terminate()
         run = engine.Run(process, started)
         self.assertEqual(143, run.code)
-        self.assertLess(run.seconds, 2)
+        self.assertLess(run.seconds, 30)
 
     def test_killed(self):
         name = self.create(self.random.randbytes(32 * MiB), features=MAPPED)
@@ -73,11 +74,7 @@ class ProcessTestCase(engine.EngineTestCase):
              'sh', *command], stdout=subprocess.PIPE)
         self.addCleanup(self._end, shell)
         child = int(shell.stdout.readline())
-        for _ in range(200):
-            time.sleep(0.05)
-            with open(log) as f:
-                if 'progress' in f.read():
-                    break
+        daemon.wait_for(lambda: 'progress' in daemon.tail(log), 'progress', 60)
         return shell, child, log
 
     @staticmethod
@@ -93,7 +90,7 @@ class ProcessTestCase(engine.EngineTestCase):
         shell, child, log = self._start_below_shell(name)
         shell.kill()
         shell.wait()
-        daemon.wait_for(lambda: not self._is_running(child), 'the end', 5)
+        daemon.wait_for(lambda: not self._is_running(child), 'the end', 60)
         with open(log) as f:
             final = jsonutils.loads(f.readlines()[-1])
         self.assertEqual(('parent_died', 14), (final['code'], final['exit']))
@@ -105,7 +102,7 @@ class ProcessTestCase(engine.EngineTestCase):
         shell, child, log = self._start_below_shell(name, 'trap "" HUP; ')
         shell.kill()
         shell.wait()
-        daemon.wait_for(lambda: not self._is_running(child), 'the end', 30)
+        daemon.wait_for(lambda: not self._is_running(child), 'the end', 90)
         with open(self.dest, 'rb') as made:
             self.assertEqual(data, made.read())
 
@@ -113,7 +110,7 @@ class ProcessTestCase(engine.EngineTestCase):
         name = self.create(self.random.randbytes(32 * MiB), features=MAPPED)
         process = self.start_slow(name)
         process.stdout.close()
-        self.assertEqual(14, process.wait(10))
+        self.assertEqual(14, process.wait(60))
         self.assert_nothing_left()
 
     def test_two_at_once(self):
@@ -162,13 +159,15 @@ class ProcessTestCase(engine.EngineTestCase):
         actual = ((last['bytes'] - first['bytes']) /
                   (last['seconds'] - first['seconds']))
         self.assertLess(actual, rate * 1.05)
-        self.assertGreater(actual, rate * 0.95)
+        # Less than that is what a busy machine may make of it.
+        self.assertGreater(actual, rate * 0.5)
 
     def test_rate_counts_no_holes(self):
         name = self.create(None, size=400 * MiB, features=MAPPED)
         run = self.export(name, '--max-rate=%d' % MiB)
         self.assert_exported(run, bytes(400 * MiB))
-        self.assertLess(run.seconds, 30)
+        # It would be 400.
+        self.assertLess(run.seconds, 100)
 
     def test_human(self):
         data = self.random.randbytes(MiB)

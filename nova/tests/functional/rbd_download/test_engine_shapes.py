@@ -113,22 +113,23 @@ class ShapesTestCase(engine.EngineTestCase):
         run = self.check_export(name, data)
         self.assertLess(run.final['read_bytes'], 50 * MiB)
 
-    def _many_objects(self, delay):
+    def _many_objects(self, delay, patience):
         """An image of 1024 small objects and no map, with a slow OSD."""
         name = self.create(None, size=4 * MiB, order=12)
         self.cluster.slow_down(delay)
-        return self.export(name, '--stall-timeout=1')
+        return self.export(name, '--stall-timeout=%d' % patience)
 
     def test_asking_takes_longer_than_a_stall(self):
         # Of all objects, but not of those between two signs of life.
-        run = self._many_objects(0.005)
+        run = self._many_objects(0.015, 8)
         self.assert_exported(run, bytes(4 * MiB))
-        self.assertGreater(run.seconds, 4)
+        self.assertGreater(run.seconds, 8)
 
     def test_asking_stalls(self):
-        run = self._many_objects(0.05)
+        # The engine's own clock ends it or that of librados, whichever is
+        # first; they run for the same time.
+        run = self._many_objects(0.05, 1)
         self.assert_failed(run, 'stalled', 6)
-        self.assertIn('asking what the image holds', run.final['message'])
 
     def test_nothing_but_hole(self):
         name = self.create(None, size=100 * MiB, features=MAPPED)

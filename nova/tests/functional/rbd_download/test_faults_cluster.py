@@ -78,15 +78,16 @@ class ClusterFaultTestCase(faults.FaultTestCase):
                     faults.HTTP if allowed else faults.FAILED, seconds,
                     'right bytes' if allowed else 'nothing')
 
-    def check_waited_for(self, cause, produced, least, harm):
+    def check_waited_for(self, cause, produced, least, harm, slow=6):
         """Break something for a while, which a download is to sit out.
 
         :param least: seconds that it has to last to prove anything
         :param harm: function that breaks and mends it; it gets the pid of
             the engine, and a function that tells whether the download goes on
+        :param slow: seconds that the copy takes by itself
         """
         image_id = self.upload_to_both(self.data)
-        self.slow(2)
+        self.slow(slow)
         wait = self.in_thread(self.fetch, image_id)
         engine = self.wait_for_copying()
         watch = faults.Stopwatch()
@@ -135,35 +136,47 @@ class OSDTestCase(ClusterFaultTestCase):
         # What the OSD does for itself waits, too: on a busy machine single
         # requests may take seconds.
         self.nova.set('glance', 'rbd_download_stall_timeout', 20)
-        # Twice as long as with an OSD that serves at once, see slow().
         self.check_waited_for(
             'OSD is slow',
             'each request waits for 0.2 s and for all before it; the '
-            'stall timeout is 20 seconds', 4,
+            'stall timeout is 20 seconds', 0,
             lambda goes_on: self.bed.cluster.slow_down(0.2))
 
     def test_stutters(self):
-        def stutter(goes_on):
-            while goes_on():
-                self.osd.pause()
-                time.sleep(self.STALL - 2)
-                self.osd.resume()
-                time.sleep(0.05)
+        # Each time for much less, as a busy machine adds to that; all the
+        # times together for longer.
+        self.nova.set('glance', 'rbd_download_stall_timeout', 12)
 
-        self.slow(1)
+        def stutter(goes_on):
+            (engine,) = self.engines()
+            while goes_on():
+                before = written(engine)
+                self.osd.pause()
+                time.sleep(2)
+                self.osd.resume()
+                daemon.wait_for(lambda: written(engine) > before or
+                                not goes_on(), 'the copy to go on', 30)
+
+        def written(engine):
+            return faults.written(engine, self.nova.instances_path)
+
         self.check_waited_for(
             'OSD hangs again and again, for less than the stall timeout',
-            'SIGSTOP and SIGCONT to ceph-osd', self.STALL + 1, stutter)
+            'SIGSTOP and SIGCONT to ceph-osd; the stall timeout is 12 seconds',
+            12, stutter, 13)
 
     def test_back_in_time(self):
+        self.nova.set('glance', 'rbd_download_stall_timeout', 20)
+
         def freeze(goes_on):
             self.osd.pause()
-            time.sleep(self.STALL - 2)
+            time.sleep(3)
             self.osd.resume()
 
         self.check_waited_for(
             'OSD hangs for less than the stall timeout',
-            'SIGSTOP, 3 s later SIGCONT to ceph-osd', self.STALL - 2, freeze)
+            'SIGSTOP, 3 s later SIGCONT to ceph-osd; the stall timeout is 20 '
+            'seconds', 3, freeze)
 
     def test_restarted_in_time(self):
         # As long as it takes on a busy machine.
@@ -218,7 +231,7 @@ class MonitorTestCase(ClusterFaultTestCase):
         # Who has the map of the cluster needs no monitor to read.
         def kill(goes_on):
             self.mon.kill()
-            daemon.wait_for(lambda: not goes_on(), 'the engine to end', 30)
+            daemon.wait_for(lambda: not goes_on(), 'the engine to end', 90)
             self.mon.start()
 
         self.check_waited_for('Monitor dies during the copy',
@@ -251,12 +264,13 @@ class NetworkTestCase(ClusterFaultTestCase):
 
         def blink(goes_on):
             self.network.swallow(*ports)
-            time.sleep(self.STALL - 3)
+            time.sleep(2)
             self.network.let_pass()
 
+        self.nova.set('glance', 'rbd_download_stall_timeout', 20)
         self.check_waited_for(
             'Packets to the OSD vanish for less than the stall timeout',
-            'the same, for 2 s', self.STALL - 3, blink)
+            'the same, for 2 s; the stall timeout is 20 seconds', 2, blink)
         self.begin_anew()
 
         self.upload_before()
@@ -319,7 +333,8 @@ class ChildTestCase(ClusterFaultTestCase):
 
 class CircuitBreakerTestCase(ClusterFaultTestCase):
 
-    PAUSE = 6
+    # Longer than a few downloads take.
+    PAUSE = 100
 
     def test_outage(self):
         self.stub_out('nova.storage.circuit_breaker.FIRST_PAUSE',
@@ -331,31 +346,28 @@ class CircuitBreakerTestCase(ClusterFaultTestCase):
         watch = faults.Stopwatch()
         self.fetch(first)
         paid = watch.seconds
-        self.assertGreater(paid, self.CONNECT)
+        self.assertGreaterEqual(paid, self.CONNECT)
 
         # While the cluster is known to be away nobody else waits for it.
         started = self.children_started()
-        open_since = faults.Stopwatch()
         slowest = 0.0
         for image_id in others:
             self._log.records.clear()
             watch = faults.Stopwatch()
             path = self.fetch(image_id)
-            if open_since.seconds > self.PAUSE:
-                # Too slow a machine: this one may have been let through.
-                break
             slowest = max(slowest, watch.seconds)
             self.assertOverHTTP(image_id, path, self.digest,
                                 'not tried again for')
         self.assertEqual(started, self.children_started())
-        self.assertLess(slowest, paid)
         self.record('The cluster is away, and was a moment ago',
                     'SIGSTOP to ceph-mon, four more downloads',
                     faults.HTTP + ' at once', slowest)
 
         self.bed.cluster.mon.resume()
         self.bed.cluster.wait_ready()
-        time.sleep(max(0, self.PAUSE + 0.5 - open_since.seconds))
+        # Nobody has to wait for the end of the pause.
+        for breaker in circuit_breaker._breakers.values():
+            breaker._clock = lambda: time.monotonic() + self.PAUSE
         self._log.records.clear()
         watch = faults.Stopwatch()
         path = self.fetch(last)

@@ -232,17 +232,20 @@ class PipelineTestCase(test.NoDBTestCase):
             write, goes_on = self.writer.write, threading.Event()
 
             def slowly(*args):
-                goes_on.wait(20)
+                goes_on.wait(60)
                 write(*args)
 
             self.writer.write = slowly
             thread = threading.Thread(target=pipe.run, daemon=True)
             thread.start()
-            deadline = time.monotonic() + .3
-            while time.monotonic() < deadline and len(
-                    self.snapshot.reads) <= (5 if hasher else 3):
+            most = 5 if hasher else 3
+            deadline = time.monotonic() + 20
+            while (len(self.snapshot.reads) < most and
+                    time.monotonic() < deadline):
                 time.sleep(.01)
-            self.assertEqual(5 if hasher else 3, len(self.snapshot.reads))
+            # If there are to be more, they come now.
+            time.sleep(.1)
+            self.assertEqual(most, len(self.snapshot.reads))
             goes_on.set()
             thread.join(20)
             self.assertEqual(0, pipe._held)
@@ -319,17 +322,18 @@ class PipelineTestCase(test.NoDBTestCase):
         pipe = self.make(b'x' * 40 * BLOCK, inflight=2)
         waits = []
         read, write = self.snapshot.read, self.writer.write
-        both = threading.Barrier(2)
+        both = threading.Barrier(2, timeout=60)
+        first_writes = iter(range(2))
 
         def slow_read(*args):
             waits.append(pipe.waits_for_disk())
             return read(*args)
 
         def slow_write(*args):
-            if not waits[-1]:
-                both.wait(20)
-                time.sleep(.05)
+            if next(first_writes, None) is not None:
+                both.wait()
                 waits.append(pipe.waits_for_disk())
+                both.wait()
             write(*args)
 
         self.snapshot.read, self.writer.write = slow_read, slow_write
@@ -345,7 +349,8 @@ class PipelineTestCase(test.NoDBTestCase):
         self.snapshot.failures[0] = error
         started = time.monotonic()
         self.assertIs(error, self._run_with_deadline(pipe))
-        self.assertLess(time.monotonic() - started, 5)
+        # And not after all the 100 s that the copy would take.
+        self.assertLess(time.monotonic() - started, 20)
 
     def test_rate(self):
         rate = 100 * BLOCK
