@@ -17,73 +17,60 @@ import hashlib
 import time
 import typing as ty
 
-import cryptography.exceptions
 from oslo_log import log as logging
-from oslo_utils import fileutils
 
 import nova.conf
 from nova import context as nova_context
 from nova import exception
 from nova.image import location_policy
 from nova.image import locations
+from nova.image import lock_wait
 from nova.image import signature
+from nova.storage.rbd_export import errors
 from nova.storage import rbd_transfer
-from nova.virt import image_fetch
+from nova.storage import watching
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
-# What an operator can do about each of the engine's error codes, unless its
-# message says so already.
-CURES = {
-    'connect': 'see whether this node reaches the monitors named in the '
-               'ceph.conf of [glance]/rbd_ceph_conf',
-    'stalled': 'see whether the OSDs are up, with "ceph health detail"',
-    'permission': 'give the key of [glance]/rbd_user the caps mon \'allow r\' '
-                  'osd \'profile rbd-read-only pool=POOL\'',
-    'wrong_cluster': 'point [glance]/rbd_ceph_conf at the cluster that '
-                     'Glance stores its images in',
-    'wrong_size': 'upload the image again, its copy in RBD is damaged',
-    'wrong_digest': 'upload the image again, its copy in RBD is damaged',
-    'signature': 'upload the image again, its copy in RBD is not what was '
-                 'signed',
-    'not_found': 'see whether the image was deleted from the pool',
-    'read': 'see "ceph health detail"',
-}
+# Causes beside the kind NO_ANSWER that are the same for each location.
+ENDING_CODES = frozenset(['bindings'])
+
+# How many refused locations stand in the one line of a download.
+MAX_REPORTED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Failure:
-    """Why one location, or all of them, could not be used.
+class Downloaded:
+    """An image that was read from RBD, for :mod:`nova.storage.watching`.
+
+    :ivar image: id of the Glance image
+    :ivar result: what the export engine did
+    :ivar proofs: what the copy was verified by: the name of an algorithm,
+        'signature', both, or nothing
+    """
+
+    image: str
+    result: rbd_transfer.Result
+    proofs: tuple[str, ...]
+
+
+class Failure(ty.NamedTuple):
+    """Why one location, or the whole image, could not be used.
 
     :ivar where: the location, '' if the failure is not about one
-    :ivar code: the engine's error code or one of our own
-    :ivar message: the cause, for the operator
+    :ivar error: what happened, and what to do
     """
 
     where: str
-    code: str
-    message: str
+    error: rbd_transfer.TransferError
 
     def __str__(self) -> str:
-        return ': '.join(filter(None, (self.where, self.message)))
-
-
-class _CannotDownload(Exception):
-    """No location was good; holds the failures in their order."""
-
-    def __init__(self, failures: list[Failure], hint: str = '',
-                 expected: bool = False) -> None:
-        super().__init__('; '.join(map(str, failures)))
-        self.hint = hint or '; '.join(dict.fromkeys(
-            CURES[failure.code] for failure in failures
-            if failure.code in CURES))
-        # Whether this is how the image is kept rather than a fault.
-        self.expected = expected
+        return ': '.join(filter(None, (self.where, str(self.error))))
 
 
 def enabled() -> bool:
-    """Whether both gates are open."""
+    """Return whether both gates are open."""
     return (CONF.glance.enable_rbd_download and
             'rbd' in CONF.glance.allowed_direct_url_schemes)
 
@@ -135,101 +122,102 @@ def download(service: ty.Any, context: nova_context.RequestContext,
         LOG.debug('Image %s is %s, leaving it to the Image API', image_id,
                   image.get('status'))
         return False
-    try:
-        _download(service, context, image, dst_path, trusted_certs)
-    except _CannotDownload as exc:
-        _fall_back(image_id, exc)
-        return False
-    return True
+    failures: list[Failure] = []
+    if _download(service, context, image, dst_path, trusted_certs, failures):
+        # A bad location is reported although a good one was found.
+        for failure in failures:
+            LOG.warning('Skipped a bad location of image %(image)s: '
+                        '%(failure)s.%(remedy)s',
+                        {'image': image_id, 'failure': failure,
+                         'remedy': _remedy([failure])})
+        return True
+    _fall_back(image_id, failures)
+    return False
 
 
-def _fall_back(image_id: str, why: _CannotDownload) -> None:
-    """Tell the operator why, and raise if HTTP is forbidden."""
-    allowed = CONF.glance.rbd_download_fallback
-    if not allowed:
+def _fall_back(image_id: str, failures: list[Failure]) -> None:
+    """Log why HTTP is needed, and raise if it is forbidden."""
+    facts = {'image': image_id, 'why': '; '.join(map(str, failures)),
+             'remedy': _remedy(failures)}
+    if not CONF.glance.rbd_download_fallback:
         LOG.error('Image %(image)s cannot be read from RBD and '
                   '[glance]/rbd_download_fallback forbids HTTP: %(why)s.'
-                  '%(hint)s', {'image': image_id, 'why': why,
-                               'hint': _sentence(why.hint)})
+                  '%(remedy)s', facts)
         # Without its cause, whose paths and addresses are not for an instance
         # fault.
         raise exception.CouldNotFetchImage(image_id=image_id) from None
-    # An image in another store than RBD is no fault of anybody.
-    log = LOG.info if why.expected else LOG.warning
+    # An image in another store than RBD is no fault.
+    expected = all(failure.error.code == 'not_in_rbd' for failure in failures)
+    log = LOG.info if expected else LOG.warning
     log('Downloading image %(image)s over HTTP, not from RBD: %(why)s.'
-        '%(hint)s', {'image': image_id, 'why': why,
-                     'hint': _sentence(why.hint)})
+        '%(remedy)s', facts)
 
 
-def _sentence(hint: str) -> str:
-    return ' To mend it: %s.' % hint if hint else ''
+def _remedy(failures: list[Failure]) -> str:
+    """Return a sentence with what to do about failures, '' if nothing."""
+    remedies = '; '.join(dict.fromkeys(
+        failure.error.remedy for failure in failures if failure.error.remedy))
+    return ' To fix this, %s.' % remedies if remedies else ''
 
 
 def _download(service: ty.Any, context: nova_context.RequestContext,
-              image: dict[str, ty.Any], dst_path: str,
-              trusted_certs: ty.Any) -> None:
-    """Download an active image or raise _CannotDownload."""
-    candidates = _candidates(service, context, image)
-    failures: list[Failure] = []
-    for location in candidates:
+              image: dict[str, ty.Any], dst_path: str, trusted_certs: ty.Any,
+              failures: list[Failure]) -> bool:
+    """Download an active image if one of its locations is good.
+
+    :param failures: gets what went wrong, in its order
+    :returns: whether the image is at dst_path
+    :raises: :class:`nova.exception.CouldNotFetchImage` if the disk of this
+        node is the cause
+    """
+    for location in _candidates(service, context, image, failures):
         try:
             _try_location(service, context, image, location, dst_path,
                           trusted_certs)
         except rbd_transfer.TransferError as exc:
-            failure = Failure('RBD image %s' % _source(location), exc.code,
-                              str(exc))
-            if exc.local:
-                _give_up_on_disk(image, dst_path, failure)
+            failure = Failure('RBD image %s' % _source(location), exc)
+            if exc.kind == errors.DISK:
+                _give_up_on_disk(image, dst_path, exc)
             failures.append(failure)
-            if exc.unreachable or exc.code == 'bindings':
+            if exc.kind == errors.NO_ANSWER or exc.code in ENDING_CODES:
                 # It would be the same for the other locations.
                 break
         else:
-            _warn_of(image['id'], failures)
-            return
-    raise _CannotDownload(failures)
-
-
-def _warn_of(image_id: str, failures: list[Failure]) -> None:
-    """Tell of bad locations although a good one was found in the end."""
-    for failure in failures:
-        LOG.warning('A location of image %(image)s is bad, %(failure)s.'
-                    '%(hint)s',
-                    {'image': image_id, 'failure': failure,
-                     'hint': _sentence(CURES.get(failure.code, ''))})
+            return True
+    return False
 
 
 def _candidates(
     service: ty.Any, context: nova_context.RequestContext,
-    image: dict[str, ty.Any],
+    image: dict[str, ty.Any], failures: list[Failure],
 ) -> tuple[locations.RBDLocation, ...]:
-    """Return the locations to try, at least one."""
+    """Return the locations to try.
+
+    :param failures: gets why there are none
+    """
     found = locations.find(service, context, image)
     if not found.urls:
-        raise _CannotDownload(
-            [Failure('', 'hidden', 'no location of it is known' + (
-                ' (%s)' % found.fault if found.fault else ''))],
-            hint=found.hint)
+        assert found.error is not None
+        failures.append(Failure('', found.error))
+        return ()
     in_rbd = [url for url in found.urls
               if url.startswith(locations.RBD_PREFIX)]
     if not in_rbd:
-        raise _CannotDownload(
-            [Failure('', 'elsewhere', 'Glance does not keep it in RBD')],
-            expected=True)
+        failures.append(Failure('', rbd_transfer.TransferError(
+            'not_in_rbd', 'Glance does not keep it in RBD')))
+        return ()
     try:
         verdict = location_policy.judge(in_rbd, image['id'],
                                         cluster_fsid=rbd_transfer.fsid)
     except rbd_transfer.TransferError as exc:
-        raise _CannotDownload([Failure('', exc.code, str(exc))])
-    if not verdict.candidates:
-        raise _CannotDownload(
-            [Failure('location %s' % refusal.url, 'refused', refusal.reason)
-             for refusal in verdict.refusals[:3]],
-            hint='see whether its locations were changed, and whether this '
-                 'node is configured for the cluster and pool of Glance')
+        failures.append(Failure('', exc))
+        return ()
     for refusal in verdict.refusals:
         LOG.debug('Not reading a location of image %(image)s, %(refusal)s',
                   {'image': image['id'], 'refusal': refusal})
+    if not verdict.candidates:
+        failures.extend(Failure('location %s' % refusal.url, refusal.error)
+                        for refusal in verdict.refusals[:MAX_REPORTED])
     return verdict.candidates
 
 
@@ -275,77 +263,41 @@ def _try_location(service: ty.Any, context: nova_context.RequestContext,
     result = rbd_transfer.export(_source(location), dst_path, size=size,
                                  digest=digest, fsid=location.fsid)
     proofs = [digest.partition(':')[0]] if digest else []
-    if _verify_signature(service, context, image['id'], dst_path,
-                         trusted_certs):
+    if signature.check(service, context, image['id'], dst_path,
+                       trusted_certs):
         proofs.append('signature')
-    seconds = max(time.monotonic() - started, 1e-6)
+    _report(image['id'], location, result, proofs,
+            max(time.monotonic() - started, 1e-6))
+
+
+def _report(image_id: str, location: locations.RBDLocation,
+            result: rbd_transfer.Result, proofs: list[str],
+            seconds: float) -> None:
+    """Log that an image was read from RBD, and announce it."""
+    facts = {'image': image_id, 'pool': location.pool, 'fsid': location.fsid,
+             'size': result.size, 'data': result.data_bytes,
+             'seconds': seconds, 'rate': result.size / seconds / (1 << 20),
+             'proofs': ('verified by ' + ' and '.join(proofs) if proofs
+                        else 'unverified'),
+             'wait': ''}
+    if lock_wait.seconds():
+        facts['wait'] = (', after %.1f s of waiting while another process '
+                         'fetched it' % lock_wait.seconds())
     LOG.info('Successfully transferred using rbd: image %(image)s from '
              '%(pool)s of cluster %(fsid)s, %(size)d bytes of which '
              '%(data)d are data, in %(seconds).1f s (%(rate).0f MiB/s), '
-             '%(proofs)s%(wait)s',
-             {'image': image['id'], 'pool': location.pool,
-              'fsid': location.fsid, 'size': result.size,
-              'data': result.data_bytes, 'seconds': seconds,
-              'rate': result.size / seconds / (1 << 20),
-              'proofs': ('verified by ' + ' and '.join(proofs) if proofs
-                         else 'unverified'),
-              'wait': _wait()})
-
-
-def _wait() -> str:
-    """Say how long the download had to wait for others of the image."""
-    seconds = image_fetch.waited()
-    return (', after a wait of %.1f s for another one' % seconds if seconds
-            else '')
-
-
-def _verify_signature(service: ty.Any, context: nova_context.RequestContext,
-                      image_id: str, path: str, trusted_certs: ty.Any) -> bool:
-    """Check the signature of a copy, and remove the copy if it is wrong.
-
-    :returns: whether there was one to check
-    :raises: :class:`rbd_transfer.TransferError` if it does not match
-    """
-    with fileutils.remove_path_on_error(path):
-        try:
-            # A fresh one: Nova's own is kept for HTTP, and none can verify
-            # twice.
-            verifier = service._get_verifier(context, image_id,
-                                             trusted_certs)
-            if verifier is None:
-                return False
-            _verify_file(verifier, path)
-        except rbd_transfer.TransferError:
-            raise
-        except cryptography.exceptions.InvalidSignature:
-            raise rbd_transfer.TransferError(
-                'signature', 'the signature of the image does not match '
-                'these bytes')
-        except Exception as exc:
-            raise rbd_transfer.TransferError(
-                'unexpected', 'the signature could not be checked, %s: %s'
-                % (type(exc).__name__, exc)) from exc
-    LOG.info('Image signature verification succeeded for image %s', image_id)
-    return True
-
-
-def _verify_file(verifier: ty.Any, path: str) -> None:
-    try:
-        signature.verify_file(verifier, path)
-    except OSError as exc:
-        raise rbd_transfer.TransferError(
-            'local_file', 'cannot read %s again to check its signature: %s'
-            % (path, exc)) from exc
+             '%(proofs)s%(wait)s', facts)
+    watching.announce(Downloaded(image_id, result, tuple(proofs)))
 
 
 def _give_up_on_disk(image: dict[str, ty.Any], dst_path: str,
-                     failure: Failure) -> ty.NoReturn:
-    """HTTP would write to the same disk, so do not even try it."""
-    LOG.error('Image %(image)s cannot be stored on this node: %(message)s. '
-              'It was to be written to %(path)s and has %(size)s. HTTP is '
-              'not tried, since it would meet the same disk.',
-              {'image': image['id'], 'message': failure.message,
-               'path': dst_path,
+                     error: rbd_transfer.TransferError) -> ty.NoReturn:
+    """Raise without trying HTTP, which would write to the same disk."""
+    LOG.error('Image %(image)s cannot be stored on this node: %(error)s. It '
+              'was to be written to %(path)s and has %(size)s. HTTP is not '
+              'tried, since it would meet the same disk. To fix this, '
+              '%(remedy)s.',
+              {'image': image['id'], 'error': error, 'path': dst_path,
                'size': ('%d bytes' % image['size'] if image.get('size')
-                        else 'an unknown size')})
+                        else 'an unknown size'), 'remedy': error.remedy})
     raise exception.CouldNotFetchImage(image_id=image['id']) from None

@@ -12,6 +12,7 @@ import typing as ty
 
 import nova.conf
 from nova.image import locations
+from nova.storage import rbd_transfer
 
 CONF = nova.conf.CONF
 
@@ -32,14 +33,14 @@ class Refusal:
     """A location that is not read.
 
     :ivar url: the location, shortened and free of control characters
-    :ivar reason: why, for the operator's log
+    :ivar error: why
     """
 
     url: str
-    reason: str
+    error: rbd_transfer.TransferError
 
     def __str__(self) -> str:
-        return '%s: %s' % (self.url, self.reason)
+        return '%s: %s' % (self.url, self.error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +79,8 @@ def judge(urls: ty.Iterable[str], image_id: str,
         try:
             location = locations.parse_rbd_url(url)
             _check_names(location, image_id)
-        except locations.InvalidLocation as exc:
-            refusals.append(Refusal(_loggable(url), str(exc)))
+        except rbd_transfer.TransferError as exc:
+            refusals.append(Refusal(_loggable(url), exc))
         else:
             hopeful.append((url, location))
 
@@ -87,12 +88,13 @@ def judge(urls: ty.Iterable[str], image_id: str,
     fsid = cluster_fsid() if hopeful else ''
     for url, location in hopeful:
         if location.fsid != fsid:
-            refusals.append(Refusal(
-                _loggable(url), 'it is in another cluster, this node reads '
-                'cluster %s' % fsid))
+            refusals.append(Refusal(_loggable(url), rbd_transfer.TransferError(
+                'wrong_cluster', 'it is in another cluster, this node reads '
+                'cluster %s' % fsid)))
         elif len(candidates) == MAX_CANDIDATES:
-            refusals.append(Refusal(
-                _loggable(url), 'it comes after %d others' % MAX_CANDIDATES))
+            refusals.append(Refusal(_loggable(url), rbd_transfer.TransferError(
+                'too_many_locations', 'it comes after %d others'
+                % MAX_CANDIDATES)))
         elif location not in candidates:
             candidates.append(location)
     return Verdict(tuple(candidates), tuple(refusals))
@@ -101,14 +103,14 @@ def judge(urls: ty.Iterable[str], image_id: str,
 def _check_names(location: locations.RBDLocation, image_id: str) -> None:
     pools = allowed_pools()
     if pools and location.pool not in pools:
-        raise locations.InvalidLocation(
-            'its pool is not in [glance]/rbd_pool (%s)'
+        raise rbd_transfer.TransferError(
+            'pool_not_allowed', 'its pool is not in [glance]/rbd_pool (%s)'
             % ', '.join(sorted(pools)))
     if not CONF.glance.rbd_download_require_image_id:
         return
     if (location.image, location.snapshot) != (image_id, SNAPSHOT_NAME):
-        raise locations.InvalidLocation(
-            'it is not %s@%s as Glance would name it; '
+        raise rbd_transfer.TransferError(
+            'location_refused', 'it is not %s@%s as Glance would name it; '
             '[glance]/rbd_download_require_image_id forbids others'
             % (image_id, SNAPSHOT_NAME))
 

@@ -14,7 +14,9 @@ import typing as ty
 import urllib.parse
 import uuid
 
+import glanceclient
 import glanceclient.exc
+from glanceclient.v2 import images as glance_images
 from keystoneauth1 import exceptions as ks_exc
 from keystoneauth1 import service_token
 from oslo_log import log as logging
@@ -22,6 +24,7 @@ from oslo_log import log as logging
 import nova.conf
 from nova import context as nova_context
 from nova import release_compat
+from nova.storage import rbd_transfer
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -33,8 +36,18 @@ RBD_PREFIX = 'rbd://'
 MAX_URL_LENGTH = 2048
 
 
-class InvalidLocation(ValueError):
+# Codes of set-ups in which the locations API cannot answer. Where Glance
+# shows locations to users instead, that is how the cloud is meant to be, and
+# there is nothing to report.
+NOT_OFFERED = frozenset(['no_service_user', 'no_locations_api',
+                         'glanceclient_too_old'])
+
+
+class InvalidLocation(rbd_transfer.TransferError):
     """A URL that cannot name an RBD snapshot; the message says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__('location_malformed', message)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +71,12 @@ class Locations:
     """The locations of one image.
 
     :ivar urls: in Glance's order, each once
-    :ivar fault: what went wrong if there are none, '' if nothing
-    :ivar hint: what an operator can do if there are none, '' if nothing
+    :ivar error: why the locations API gave none, None if it gave some. There
+        may be locations nevertheless: those that Glance shows to users.
     """
 
     urls: tuple[str, ...]
-    fault: str = ''
-    hint: str = ''
+    error: rbd_transfer.TransferError | None = None
 
 
 def parse_rbd_url(url: str) -> RBDLocation:
@@ -78,7 +90,7 @@ def parse_rbd_url(url: str) -> RBDLocation:
     :raises: :class:`InvalidLocation`
     """
     if not url.startswith(RBD_PREFIX):
-        raise InvalidLocation('it is no rbd:// URL')
+        raise InvalidLocation('it is not an rbd:// URL')
     if len(url) > MAX_URL_LENGTH:
         raise InvalidLocation('it is longer than %d characters'
                               % MAX_URL_LENGTH)
@@ -99,7 +111,7 @@ def _canonical(fsid: str) -> str:
     # The uuid module also takes braces, prefixes and missing hyphens, which
     # no cluster writes.
     if fsid.lower() != canonical:
-        raise InvalidLocation('its cluster is no UUID')
+        raise InvalidLocation('its cluster is not a UUID')
     return canonical
 
 
@@ -113,7 +125,7 @@ def _unquote(part: str) -> str:
     if not name.isprintable():
         raise InvalidLocation('a part of it has control characters')
     if name.startswith('-') or name in ('.', '..'):
-        raise InvalidLocation('a part of it is no name')
+        raise InvalidLocation('a part of it is not a valid name')
     return name
 
 
@@ -131,36 +143,23 @@ def find(service: ty.Any, context: nova_context.RequestContext,
         # A client bound to one endpoint was made for an image reference that
         # names its own server. That one must neither see our service
         # credentials nor decide what is read from our cluster.
-        return Locations((), 'it was asked for by the URL of an image server',
-                         'refer to it by its id')
+        return Locations((), rbd_transfer.TransferError(
+            'image_by_url', 'it was asked for by the URL of an image server'))
     try:
         return Locations(_ask_as_service(service, context, image['id']))
-    except _NotTold as exc:
-        not_told = exc
+    except rbd_transfer.TransferError as exc:
+        error = exc
+    if error.code == 'no_location':
+        return Locations((), error)
     urls = _unique(image.get('locations') or [])
-    if not urls:
-        # The caller's one line says the rest.
-        return Locations((), not_told.fault, not_told.cure)
-    if not_told.fault:
+    # Without locations the one line of the caller says the rest.
+    if urls and error.code not in NOT_OFFERED:
         LOG.warning('Could not read the locations of image %(image)s with '
                     'service credentials, using those that Glance shows to '
-                    'users: %(fault)s. To mend it: %(cure)s.',
-                    {'image': image['id'], 'fault': not_told.fault,
-                     'cure': not_told.cure})
-    return Locations(urls)
-
-
-class _NotTold(Exception):
-    """The locations API gave no answer.
-
-    :param fault: what is wrong, '' if that is how things are set up
-    :param cure: what would help
-    """
-
-    def __init__(self, fault: str, cure: str) -> None:
-        super().__init__(fault)
-        self.fault = fault
-        self.cure = cure
+                    'users: %(error)s. To fix this, %(remedy)s.',
+                    {'image': image['id'], 'error': error,
+                     'remedy': error.remedy})
+    return Locations(urls, error)
 
 
 def _ask_as_service(service: ty.Any, context: nova_context.RequestContext,
@@ -171,18 +170,26 @@ def _ask_as_service(service: ty.Any, context: nova_context.RequestContext,
     role of the caller (Glance 29, 30), the service role of the service token
     (31), and the service or admin role of the caller (32, 33). Being the
     service user and sending its token as service token too meets them all.
+
+    :returns: at least one
+    :raises: :class:`nova.storage.rbd_transfer.TransferError`
     """
     group = nova.conf.service_token.SERVICE_USER_GROUP
     try:
         credentials = release_compat.service_user_auth(group)
     except Exception as exc:
-        raise _NotTold('%s: %s' % (type(exc).__name__, exc),
-                       'complete the [service_user] section of nova.conf')
+        raise rbd_transfer.TransferError(
+            'bad_service_user', 'the [service_user] section of nova.conf '
+            'cannot be used (%s: %s)' % (type(exc).__name__, exc))
     if credentials is None:
-        LOG.debug('No [service_user] credentials to read the locations of '
-                  'image %s with', image_id)
-        raise _NotTold('', 'set up the [service_user] section of nova.conf, '
-                       'with the roles service and admin for its user')
+        raise rbd_transfer.TransferError(
+            'no_service_user', 'Glance shows no locations, and nova.conf has '
+            'no [service_user] to ask for them')
+    if not hasattr(glance_images.Controller, 'get_image_locations'):
+        raise rbd_transfer.TransferError(
+            'glanceclient_too_old', 'Glance shows no locations, and '
+            'python-glanceclient %s cannot ask for them'
+            % glanceclient.__version__)
     # It must not become the current context, and Nova's own policy, which
     # would be read to find whether it is an admin, has no say in it.
     as_service = nova_context.RequestContext(
@@ -191,26 +198,37 @@ def _ask_as_service(service: ty.Any, context: nova_context.RequestContext,
         global_request_id=context.global_id, is_admin=False,
         overwrite=False)
     try:
-        found = service._client.call(
-            as_service, 2, 'get_image_locations', args=(image_id,))
-        return _unique(found)
-    except glanceclient.exc.HTTPNotImplemented:
-        LOG.debug('Glance has no locations API (Images API v2.17)')
-        raise _NotTold('', 'use Glance 29 or newer, or let it show '
-                       'locations, which OSSN-0090 advises against')
-    except (glanceclient.exc.HTTPForbidden,
-            glanceclient.exc.HTTPNotFound) as exc:
-        # Glance hides images of other projects from all but admins.
-        raise _NotTold('Glance answered %s' % exc.code,
-                       'give the user of [service_user] the roles service '
-                       'and admin in its project')
-    except (glanceclient.exc.HTTPUnauthorized, ks_exc.Unauthorized):
-        raise _NotTold('the credentials were rejected',
-                       'correct the [service_user] section of nova.conf')
+        urls = _unique(service._client.call(
+            as_service, 2, 'get_image_locations', args=(image_id,)))
     except Exception as exc:
-        raise _NotTold('%s: %s' % (type(exc).__name__, exc),
-                       'see whether Glance and Keystone answer the '
-                       '[service_user] of nova.conf')
+        raise _error(exc) from exc
+    if not urls:
+        raise rbd_transfer.TransferError(
+            'no_location', 'Glance has no location of it')
+    return urls
+
+
+def _error(exc: Exception) -> rbd_transfer.TransferError:
+    """Return what it means that the locations API raised an exception."""
+    if isinstance(exc, glanceclient.exc.HTTPNotImplemented):
+        return rbd_transfer.TransferError(
+            'no_locations_api', 'Glance shows no locations, and has no API '
+            'to ask for them (Images API v2.17)')
+    # Glance hides images of other projects (404) from all but admins.
+    for kind, code in ((glanceclient.exc.HTTPForbidden, 'locations_refused'),
+                       (glanceclient.exc.HTTPNotFound, 'locations_hidden'),
+                       (glanceclient.exc.HTTPUnauthorized,
+                        'service_user_rejected')):
+        if isinstance(exc, kind):
+            return rbd_transfer.TransferError(
+                code, 'Glance returned no locations (HTTP %d)' % kind.code)
+    if isinstance(exc, ks_exc.Unauthorized):
+        return rbd_transfer.TransferError(
+            'service_user_rejected', 'Keystone rejected the [service_user] '
+            'of nova.conf (HTTP 401)')
+    return rbd_transfer.TransferError(
+        'glance_unreachable', 'Glance could not be asked for locations (%s: '
+        '%s)' % (type(exc).__name__, exc))
 
 
 def _unique(found: ty.Iterable[ty.Mapping[str, ty.Any]]) -> tuple[str, ...]:

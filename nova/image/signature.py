@@ -4,11 +4,64 @@
 
 import typing as ty
 
+import cryptography.exceptions
+from oslo_log import log as logging
+from oslo_utils import fileutils
+
+from nova import context as nova_context
 from nova import release_compat
+from nova.storage import rbd_transfer
+
+LOG = logging.getLogger(__name__)
 
 # Bytes handed to the verifier at a time: enough to make the calls cheap, and
 # little beside what the export engine itself needs.
 CHUNK = 1 << 20
+
+
+def check(service: ty.Any, context: nova_context.RequestContext,
+          image_id: str, path: str, trusted_certs: ty.Any) -> bool:
+    """Check the signature of a copy, and remove the copy if it is wrong.
+
+    :param service: the GlanceImageServiceV2 that was asked for the image
+    :param context: the user's request context
+    :param image_id: of the image
+    :param path: of the copy
+    :param trusted_certs: objects.TrustedCerts or None
+    :returns: whether there was one to check
+    :raises: :class:`nova.storage.rbd_transfer.TransferError` if it does not
+        match
+    """
+    with fileutils.remove_path_on_error(path):
+        try:
+            # A fresh one: Nova's own is kept for HTTP, and none can verify
+            # twice.
+            verifier = service._get_verifier(context, image_id,
+                                             trusted_certs)
+            if verifier is None:
+                return False
+            _verify_copy(verifier, path)
+        except rbd_transfer.TransferError:
+            raise
+        except cryptography.exceptions.InvalidSignature:
+            raise rbd_transfer.TransferError(
+                'signature', 'the signature of the image does not match '
+                'these bytes')
+        except Exception as exc:
+            raise rbd_transfer.TransferError(
+                'signature_unchecked', 'the signature could not be checked, '
+                '%s: %s' % (type(exc).__name__, exc)) from exc
+    LOG.info('Image signature verification succeeded for image %s', image_id)
+    return True
+
+
+def _verify_copy(verifier: ty.Any, path: str) -> None:
+    try:
+        verify_file(verifier, path)
+    except OSError as exc:
+        raise rbd_transfer.TransferError(
+            'local_file', 'cannot read %s again to check its signature: %s'
+            % (path, exc)) from exc
 
 
 def verify_file(verifier: ty.Any, path: str) -> None:

@@ -16,9 +16,9 @@ from nova.cmd.image_download.check_item import PROBLEM
 from nova.cmd.image_download.check_item import WARNING
 from nova.cmd.image_download import service_user
 from nova.cmd.image_download import units
-from nova.image import direct_download
 from nova.image import location_policy
 from nova.image import locations
+from nova.storage.rbd_export import errors
 from nova.storage import rbd_transfer
 
 # Longest wait for one monitor, in seconds, and how many are tried. These look
@@ -154,7 +154,7 @@ def _connection(facts: dict[str, ty.Any],
                     'see whether these are the monitors ("ceph mon dump"), '
                     'whether they run, and whether a firewall is between')
     return Item(topic, PROBLEM, found,
-                direct_download.CURES.get(failure.code, 'correct ceph.conf'))
+                failure.remedy)
 
 
 def rights(facts: dict[str, ty.Any]) -> dict[str, str]:
@@ -306,8 +306,8 @@ def judge_sample(image: dict[str, ty.Any],
             # The remedy of that is in the line about the pools.
             return Item(topic, NOT_APPLICABLE, 'pool %s may not be read'
                         % location.pool)
-        remedy = direct_download.CURES.get(sample['code'],
-                                           'see "ceph health detail"')
+        remedy = errors.CAUSES.get(
+            sample['code'], errors.CAUSES['read']).remedy
         if sample['code'] == 'permission':
             remedy = '"ceph auth caps %s %s"' % (
                 facts['client'], caps([location.pool]))
@@ -316,7 +316,7 @@ def judge_sample(image: dict[str, ty.Any],
     if image.get('size') and image['size'] != sample['size']:
         return Item(topic, PROBLEM, 'it has %d bytes in RBD and %d in Glance'
                     % (sample['size'], image['size']),
-                    direct_download.CURES['wrong_size'])
+                    errors.CAUSES['wrong_size'].remedy)
     rate = sample['bytes'] / max(sample['seconds'], 1e-6)
     size = units.format_bytes
     data = ('%s of data' % size(sample['data_bytes'])

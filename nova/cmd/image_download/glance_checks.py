@@ -120,22 +120,21 @@ class Glance:
         assert self.image is not None
         if self._told.urls:
             return Item(topic, OK, 'told to services by the locations API')
-        fault = self._told.fault or (
-            'Glance has no locations API' if 'Glance 29' in self._told.hint
-            else 'the locations API tells none')
-        if 'Glance answered 40' in fault:
-            fault = 'the locations API refuses user %s: %s' % (
-                self._identity.user, fault)
+        error = self._told.error
+        assert error is not None
+        found, remedy = str(error), error.remedy
         lacking = self._identity.lacking('service', 'admin')
-        remedy = self._told.hint or 'look at the image, it may have no data'
-        if lacking and self._told.fault:
-            remedy = self._identity.grant(lacking)
+        if error.code in ('locations_refused', 'locations_hidden'):
+            found = 'the locations API refuses user %s: %s' % (
+                self._identity.user, error)
+            if lacking:
+                remedy = self._identity.grant(lacking)
         if self.urls:
             return Item(topic, WARNING, '%s; those that Glance shows to '
-                        'users are used, with the risks of OSSN-0090' % fault,
+                        'users are used, with the risks of OSSN-0090' % found,
                         remedy)
         return Item(topic, PROBLEM, '%s, and Glance shows none in image %s'
-                    % (fault, self.image['id']), remedy)
+                    % (found, self.image['id']), remedy)
 
 
 def image_item(image: dict[str, ty.Any]) -> Item:
@@ -188,7 +187,7 @@ def location_items(image: dict[str, ty.Any], urls: tuple[str, ...],
                      'asked')) for location in verdict.candidates]
     state = WARNING if items else PROBLEM
     for refusal in verdict.refusals:
-        found = '%s is not read: %s' % (refusal.url, refusal.reason)
+        found = '%s is not read: %s' % (refusal.url, refusal.error)
         if state == PROBLEM and _is_of_wrong_pools(refusal, facts):
             # The remedy of that is in its own line.
             items.append(Item(topic, NOT_APPLICABLE, found))
@@ -203,7 +202,7 @@ def _is_of_wrong_pools(refusal: location_policy.Refusal,
                        facts: dict[str, ty.Any]) -> bool:
     """Whether a location is refused for pools that do not even exist."""
     allowed = location_policy.allowed_pools()
-    return '[glance]/rbd_pool' in refusal.reason and allowed <= {
+    return refusal.error.code == 'pool_not_allowed' and allowed <= {
         pool for pool, right in cluster_checks.rights(facts).items()
         if right == 'missing'}
 

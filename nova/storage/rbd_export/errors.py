@@ -146,14 +146,50 @@ CAUSES: dict[str, Cause] = {
         'for'),
     'not_retried': Cause(None, NO_ANSWER, ''),
     'signature': Cause(None, IMAGE, _UPLOAD_AGAIN),
+    'signature_unchecked': Cause(
+        None, NODE, 'check the certificate of the image and the [key_manager] '
+        'section of nova.conf'),
+    # Where Glance keeps the image, and whether it may be read there.
     'no_location': Cause(
+        None, IMAGE, 'check with "openstack image show" whether the image has '
+        'data'),
+    'no_service_user': Cause(
         None, NODE, 'set up the [service_user] section of nova.conf, with the '
         'roles service and admin for its user'),
+    'bad_service_user': Cause(
+        None, NODE, 'complete the [service_user] section of nova.conf'),
+    'service_user_rejected': Cause(
+        None, NODE, 'correct the user and password in the [service_user] '
+        'section of nova.conf'),
+    'locations_refused': Cause(
+        None, NODE, 'give the user of [service_user] the roles service and '
+        'admin in its project'),
+    'locations_hidden': Cause(
+        None, NODE, 'give the user of [service_user] the roles service and '
+        'admin in its project, as Glance hides images of other projects '
+        'from others'),
+    'no_locations_api': Cause(
+        None, NODE, 'use Glance 29 or newer, or let it show locations, which '
+        'OSSN-0090 advises against'),
+    'glanceclient_too_old': Cause(
+        None, NODE, 'install python-glanceclient 4.7.0 or newer'),
+    'glance_unreachable': Cause(
+        None, NODE, 'check that Glance and Keystone answer the [service_user] '
+        'of nova.conf'),
+    'image_by_url': Cause(None, NODE, 'refer to the image by its id'),
     'not_in_rbd': Cause(None, IMAGE, ''),
     'location_refused': Cause(
-        None, NODE, 'check whether the locations of the image were changed, '
-        'and whether this node is configured for the cluster and pool of '
-        'Glance'),
+        None, IMAGE, 'check who changed the locations of the image; if they '
+        'were made by hand, set [glance]/rbd_download_require_image_id = '
+        'False'),
+    'location_malformed': Cause(
+        None, IMAGE, 'check who wrote this location of the image, and correct '
+        'it'),
+    'pool_not_allowed': Cause(
+        None, NODE, 'add the pool to [glance]/rbd_pool if it is one of '
+        'Glance, else check who changed the locations of the image'),
+    'too_many_locations': Cause(
+        None, IMAGE, 'remove some of the locations of the image'),
 }
 
 # The exit statuses by code, for programs that ask for them.

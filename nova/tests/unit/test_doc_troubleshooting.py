@@ -22,11 +22,8 @@ LEVELS = frozenset(['warning', 'error', 'exception', 'critical'])
 # Calls that make a cause for the log, and which of their arguments are text.
 CAUSES = {
     'ExportError': [1],
-    'Failure': [2],
     'InvalidLocation': [0],
-    'Refusal': [1],
     'TransferError': [1],
-    '_NotTold': [0],
     '_failed': [0],
 }
 
@@ -140,6 +137,6 @@ class TroubleshootingTestCase(test.NoDBTestCase):
             'raise errors.TransferError(code, "four" + more)\n'
             'raise ExportError("bad_arguments", "five")\n'
             'raise ExportError("read", "%s: %s" % (a, b))\n'
-            'Failure("", "x", "six" if a else "seven")\n')
+            'TransferError("x", "six" if a else "seven")\n')
         self.assertEqual(['one A and B', 'two \u2026', 'four', 'six',
                           'seven'], list(messages_of(tree)))

@@ -34,7 +34,7 @@ TRIED = 'Attempting to export RBD image:'
 DONE = 'Successfully transferred using rbd'
 FELL_BACK = re.compile(
     r'Downloading image (?P<image>\S+) over HTTP, not from RBD: (?P<why>.*)')
-BAD_LOCATION = 'A location of image '
+BAD_LOCATION = 'Skipped a bad location of image '
 FAILURE = re.compile(
     r'Image (?P<image>\S+) cannot be (?:read from RBD and|stored on this '
     r'node)')

@@ -33,9 +33,9 @@ POOL = JOURNAL + (
     '\x1b[01;33mWARNING nova.image.direct_download [\x1b[01;36mreq-1 demo '
     'demo\x1b[01;33m] \x1b[01;35m\x1b[01;33mDownloading image %s over HTTP, '
     'not from RBD: location rbd://%s/images/%s/snap: its pool is not in '
-    '[glance]/rbd_pool (volumes). To mend it: see whether its locations were '
-    'changed, and whether this node is configured for the cluster and pool of '
-    'Glance.\x1b[00m\n' % (IMAGE, FSID, IMAGE))
+    '[glance]/rbd_pool (volumes). To fix this, add the pool to '
+    '[glance]/rbd_pool if it is one of Glance.\x1b[00m\n'
+    % (IMAGE, FSID, IMAGE))
 MONITOR = (
     '2026-11-22 18:16:18.966 5727 WARNING nova.image.direct_download [req-1 '
     'demo demo] Downloading image %s over HTTP, not from RBD: RBD image '
@@ -45,13 +45,13 @@ ELSEWHERE = JOURNAL + (
     'INFO nova.image.direct_download [req-1 demo demo] Downloading image %s '
     'over HTTP, not from RBD: Glance does not keep it in RBD.\n' % IMAGE)
 BAD = JOURNAL + (
-    'WARNING nova.image.direct_download [req-1 demo demo] A location of image '
-    '%s is bad, RBD image images/%s@snap: the image has 1 bytes and not 2; it '
-    'is not the one that was meant, or damaged.\n' % (IMAGE, IMAGE))
+    'WARNING nova.image.direct_download [req-1 demo demo] Skipped a bad '
+    'location of image %s: RBD image images/%s@snap: the image has 1 bytes '
+    'and not 2.\n' % (IMAGE, IMAGE))
 FORBIDDEN = JOURNAL + (
     'ERROR nova.image.direct_download [req-1 demo demo] Image %s cannot be '
-    'read from RBD and [glance]/rbd_download_fallback forbids HTTP: no '
-    'location of it is known.\n' % IMAGE)
+    'read from RBD and [glance]/rbd_download_fallback forbids HTTP: Glance '
+    'has no location of it.\n' % IMAGE)
 FULL = JOURNAL + (
     'ERROR nova.image.direct_download [req-1 demo demo] Image %s cannot be '
     'stored on this node: 1 bytes may be needed.\n' % IMAGE)
@@ -138,7 +138,7 @@ class CheckDownloadLogTestCase(unittest.TestCase):
         for message in (check_download_log.TRIED, check_download_log.DONE,
                         'Downloading image %(image)s over HTTP, not from RBD: '
                         '%(why)s',
-                        'A location of image %(image)s is bad',
+                        'Skipped a bad location of image %(image)s: ',
                         'Image %(image)s cannot be read from RBD and',
                         'Image %(image)s cannot be stored on this node'):
             self.assertIn(message, texts)

@@ -269,7 +269,7 @@ class ServiceRoleTestCase(CheckTestCase):
     def test_glance_down(self):
         self.nova.set('glance', 'endpoint_override', 'http://127.0.0.1:1')
         self.assertNames('Glance', 'cannot use Glance',
-                         'whether this node reaches')
+                         'this node reaches')
 
 
 class OldGlanceTestCase(CheckTestCase):

@@ -101,7 +101,7 @@ class ClusterFaultTestCase(FaultTestCase):
         self.use(other.nova)
         self.assertFallsBack(
             'it is in another cluster, this node reads cluster %s'
-            % other.fsid, 'is configured for the cluster and pool', image_id,
+            % other.fsid, 'rbd_ceph_conf', image_id,
             digest)
         self.assertEqual([], self.engine_starts())
 
@@ -141,7 +141,7 @@ class PolicyFaultTestCase(FaultTestCase):
         self.nova.set('glance', 'rbd_pool', 'volumes,backups')
         self.assertFallsBack(
             r'its pool is not in \[glance\]/rbd_pool \(backups, volumes\)',
-            'is configured for the cluster and pool')
+            'add the pool')
         # Not even to ask for the cluster's name.
         self.assertEqual([], self.children_started())
 
@@ -152,7 +152,7 @@ class PolicyFaultTestCase(FaultTestCase):
         self.set_locations(image_id, [None, self.rbd_url(other)])
         self.assertFallsBack(
             'it is not %s@snap' % image_id,
-            'locations were changed', image_id, base.sha512(data))
+            'who changed the locations', image_id, base.sha512(data))
         self.assertEqual([], self.children_started())
 
     def test_next_location(self):
@@ -177,7 +177,7 @@ class MissingTestCase(FaultTestCase):
             image.unprotect_snap('snap')
             image.remove_snap('snap')
         self.assertFallsBack('images/%s@snap' % image_id,
-                             'was deleted from the pool', image_id,
+                             'still in the pool', image_id,
                              base.sha512(data))
 
     def test_image(self):
@@ -185,7 +185,7 @@ class MissingTestCase(FaultTestCase):
         image_id = self.upload_to_both(data)
         self.bed.cluster.remove_image(image_id)
         self.assertFallsBack('images/%s@snap' % image_id,
-                             'was deleted from the pool', image_id,
+                             'still in the pool', image_id,
                              base.sha512(data))
 
     def test_image_that_glance_has_not_either(self):
@@ -194,7 +194,7 @@ class MissingTestCase(FaultTestCase):
         self.assertRaises(Exception, self.fetch, image_id)
         self.assertFalse(os.path.exists(self.cache_path(image_id)))
         self.assertRegex(self.messages(logging.WARNING)[0],
-                         'was deleted from the pool')
+                         'still in the pool')
 
 
 class BindingsTestCase(FaultTestCase):

@@ -37,7 +37,7 @@ class HashTestCase(base.DirectDownloadTestCase):
         path = self.fetch(image_id)
         self.assertOverHTTP(image_id, path, self.digest,
                             'images/%s@snap: .*sha512' % image_id,
-                            cure='upload the image again')
+                            cure='upload the image to Glance again')
 
     def test_byte_flipped_and_http_forbidden(self):
         self.nova.set('glance', 'rbd_download_fallback', False)
@@ -61,7 +61,7 @@ class HashTestCase(base.DirectDownloadTestCase):
         image_id = self.upload_to_both(self.data, other)
         path = self.fetch(image_id)
         self.assertOverHTTP(image_id, path, self.digest, 'sha512',
-                            cure='upload the image again')
+                            cure='upload the image to Glance again')
 
     def test_shorter_and_longer(self):
         for other in (self.data[:-1], self.data + b'\0', b''):
@@ -73,7 +73,7 @@ class HashTestCase(base.DirectDownloadTestCase):
                     image_id, path, self.digest,
                     '%d.*%d|%d.*%d' % (len(self.data), len(other),
                                        len(other), len(self.data)),
-                    cure='upload the image again')
+                    cure='upload the image to Glance again')
 
     def test_next_location_is_good(self):
         image_id = self.upload_to_both(self.data)
@@ -102,7 +102,7 @@ class HashTestCase(base.DirectDownloadTestCase):
         self.bed.cluster.corrupt_image(image_id, 3 * MiB)
         path = self.fetch(image_id)
         self.assertOverHTTP(image_id, path, self.digest, 'md5',
-                            cure='upload the image again')
+                            cure='upload the image to Glance again')
 
     def test_no_hash_at_all(self):
         # As direct snapshots of servers in RBD are.
@@ -209,7 +209,7 @@ class SignatureTestCase(base.DirectDownloadTestCase):
         self.assertOverHTTP(image_id, path, self.digest,
                             'images/%s@snap: the signature of the image '
                             'does not match' % image_id,
-                            cure='upload the image again')
+                            cure='upload the image to Glance again')
         self.assertVerified()
 
     def test_wrong_hash_in_rbd_only(self):

@@ -84,7 +84,7 @@ class _PolicyTests:
         if 'plain' not in keystone.user_ids:
             keystone.create_user('plain', 'service', ('member',))
         self.nova.set('service_user', 'username', 'plain')
-        self.assertHidden('Glance answered 40[34]',
+        self.assertHidden(r'no locations \(HTTP 40[34]\)',
                           r'\[service_user\] the roles service and admin')
         self.assertEqual(1, self.asked_for_locations())
 
@@ -113,7 +113,8 @@ class DefaultPolicyTestCase(LocationsTestCase):
     def test_without_service_user(self):
         self.nova.set('service_user', 'auth_type', None)
         self.nova.set('service_user', 'send_service_user_token', False)
-        self.assertHidden('no location', r'\[service_user\]')
+        self.assertHidden('nova.conf has no .service_user.',
+                          r'\[service_user\]')
         self.assertEqual(0, self.asked_for_locations())
 
     def test_over_rbd(self):
@@ -126,7 +127,7 @@ class DefaultPolicyTestCase(LocationsTestCase):
         # The token of the service goes with every request that Nova makes
         # for a user, so that nothing works any more, over HTTP either.
         self.nova.set('service_user', 'send_service_user_token', False)
-        self.assertHidden('no location', r'\[service_user\]')
+        self.assertHidden('HTTP 401', r'\[service_user\]')
 
     def test_locations_hidden_and_http_forbidden(self):
         self.nova.set('glance', 'rbd_download_fallback', False)
@@ -135,11 +136,11 @@ class DefaultPolicyTestCase(LocationsTestCase):
         self.assertRaises(exception.CouldNotFetchImage, self.fetch,
                           self.image_id)
         (line,) = self.messages(logging.WARNING)
-        self.assertRegex(line, r'^ERROR .*no location.*\[service_user\]')
+        self.assertRegex(line, r'^ERROR .*no locations.*\[service_user\]')
 
     def test_old_glance(self):
         with _older_glance():
-            self.assertHidden('no location', 'Glance 29')
+            self.assertHidden('no locations', 'Glance 29')
         self.assertEqual(0, self.asked_for_locations())
 
 
@@ -149,7 +150,7 @@ class RefusedTestCase(LocationsTestCase):
     GLANCE_POLICIES = {'fetch_image_location': 'role:nobody'}
 
     def test_over_http(self):
-        self.assertHidden('Glance answered 403',
+        self.assertHidden(r'no locations \(HTTP 403\)',
                           r'\[service_user\] the roles service and admin')
         self.assertEqual(1, self.asked_for_locations())
 
@@ -161,7 +162,7 @@ class ShownTestCase(LocationsTestCase):
     GLANCE_POLICIES = {'fetch_image_location': 'role:nobody'}
 
     def test_refused(self):
-        self.assertOldWay('Glance answered 403',
+        self.assertOldWay(r'no locations \(HTTP 403\)',
                           r'\[service_user\] the roles service and admin')
         self.assertEqual(1, self.asked_for_locations())
 

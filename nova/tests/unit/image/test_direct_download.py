@@ -1,187 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 
-import base64
-import hashlib
-import logging
-import os
-import traceback
+"""Tests of the gates, the order of locations, and the fallback."""
+
 from unittest import mock
 
-import cryptography.exceptions
-from cursive import signature_utils
-import fixtures
 import glanceclient.exc
-from keystoneauth1 import token_endpoint
 from oslo_utils.fixture import uuidsentinel as uuids
 
-from nova import context as nova_context
 from nova import exception
 from nova.image import direct_download
-from nova.image import glance
+from nova.image import lock_wait
+from nova.storage.rbd_export import errors
 from nova.storage import rbd_transfer
-from nova import test
+from nova.storage import watching
+from nova.tests.unit.image import download_case
 from nova.tests.unit.image import test_location_policy
 
-FSID = '5a1f4ed5-3b2d-4c5e-9a4c-0c6a1c5f7d10'
-IMAGE = uuids.image
-CONTENT = b'what the user uploaded'
-SHA512 = hashlib.sha512(CONTENT).hexdigest()
-MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+CONTENT = download_case.CONTENT
+FSID = download_case.FSID
+IMAGE = download_case.IMAGE
+MD5 = download_case.MD5
+SHA512 = download_case.SHA512
+url = download_case.url
 
 
-def url(pool='images'):
-    return 'rbd://%s/%s/%s/snap' % (FSID, pool, IMAGE)
+def remedy(code):
+    return '. To fix this, %s.' % errors.CAUSES[code].remedy
 
 
-class FakeImage(dict):
-    """An image as glanceclient returns it."""
-
-    BASE = ('id', 'name', 'status', 'size', 'checksum', 'os_hash_algo',
-            'os_hash_value', 'disk_format', 'container_format', 'visibility',
-            'owner', 'min_disk', 'min_ram', 'created_at', 'updated_at',
-            'locations', 'direct_url')
-    schema = {'name': 'image', 'properties': {name: {} for name in BASE}}
-
-
-class FakeGlance:
-    """Stands for GlanceClientWrapper, with one image."""
-
-    client = None
-
-    def __init__(self):
-        self.image = FakeImage(
-            id=IMAGE, status='active', size=len(CONTENT), checksum=MD5,
-            os_hash_algo='sha512', os_hash_value=SHA512, disk_format='raw',
-            container_format='bare', visibility='private', owner='project',
-            min_disk=0, min_ram=0)
-        self.locations = [url()]
-        self.calls = []
-
-    def call(self, context, version, method, controller=None, args=None,
-             kwargs=None):
-        self.calls.append(method)
-        answer = getattr(self, '_' + method)(context, *args)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def _get(self, context, image_id):
-        return self.image
-
-    def _data(self, context, image_id):
-        chunks = mock.MagicMock()
-        chunks.__iter__.side_effect = lambda: iter([CONTENT])
-        return chunks
-
-    def _get_image_locations(self, context, image_id):
-        if isinstance(self.locations, Exception):
-            return self.locations
-        return [{'url': found, 'metadata': {}} for found in self.locations]
-
-
-class FakeVerifier:
-    """Like one of cryptography: good for once."""
-
-    def __init__(self, good):
-        self.good = good
-        self.data = b''
-        self.finalised = False
-
-    def update(self, data):
-        if self.finalised:
-            raise cryptography.exceptions.AlreadyFinalized('used before')
-        self.data += data
-
-    def verify(self):
-        self.finalised = True
-        if self.data != self.good:
-            raise cryptography.exceptions.InvalidSignature()
-
-
-class DownloadTestCase(test.NoDBTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.flags(enable_rbd_download=True, group='glance')
-        self.path = os.path.join(self.useFixture(fixtures.TempDir()).path,
-                                 'base.part')
-        self.log = self.useFixture(fixtures.FakeLogger(
-            level=logging.DEBUG, format='%(levelname)s|%(name)s|%(message)s'))
-        self.context = nova_context.RequestContext('user', 'project',
-                                                   auth_token='token')
-        self.useFixture(fixtures.MonkeyPatch(
-            'nova.release_compat.service_user_auth',
-            lambda group: token_endpoint.Token('http://glance', 'secret')))
-        self.glance = FakeGlance()
-        self.service = glance.GlanceImageServiceV2(self.glance)
-        self.exports = []
-        # What the export engine does, by pool: bytes to write or an error.
-        self.pools = {'images': CONTENT}
-        self.fsid = mock.Mock(return_value=FSID)
-        self.useFixture(fixtures.MonkeyPatch(
-            'nova.storage.rbd_transfer.fsid', self.fsid))
-        self.useFixture(fixtures.MonkeyPatch(
-            'nova.storage.rbd_transfer.export', self._export))
-
-    def _export(self, source, dst_path, size=None, digest=None, fsid=None):
-        self.exports.append((source, dst_path, size, digest, fsid))
-        outcome = self.pools[source.pool]
-        if isinstance(outcome, Exception):
-            raise outcome
-        with open(dst_path, 'wb') as image:
-            image.write(outcome)
-        return rbd_transfer.Result(len(outcome), len(outcome), 0.1, digest,
-                                   FSID)
-
-    def _download(self, **kwargs):
-        return self.service.download(self.context, IMAGE,
-                                     dst_path=self.path, **kwargs)
-
-    def _told(self, level='INFO'):
-        """Return what our modules logged, without debug lines."""
-        levels = ['INFO', 'WARNING', 'ERROR']
-        levels = levels[levels.index(level):]
-        lines = []
-        # reset_output leaves NULs where the old lines were.
-        for line in self.log.output.lstrip('\0').splitlines():
-            if line.count('|') < 2:
-                continue
-            found, name, message = line.split('|', 2)
-            if found in levels and name in (
-                    'nova.image.direct_download', 'nova.image.locations',
-                    'nova.image.location_policy', 'nova.storage.rbd_transfer'):
-                lines.append((found, message))
-        return lines
-
-    def _content(self):
-        with open(self.path, 'rb') as image:
-            return image.read()
-
-    def _assert_rbd(self):
-        self._download()
-        self.assertEqual(CONTENT, self._content())
-        self.assertNotIn('data', self.glance.calls)
-
-    def _assert_http(self):
-        self._download()
-        self.assertEqual(CONTENT, self._content())
-        self.assertEqual(1, self.glance.calls.count('data'))
-
-    def _assert_fails(self):
-        error = self.assertRaises(exception.CouldNotFetchImage,
-                                  self._download)
-        self.assertNotIn('data', self.glance.calls)
-        self.assertFalse(os.path.exists(self.path))
-        # A user may see the message, an administrator the traceback.
-        text = str(error) + ''.join(traceback.format_exception(error))
-        for secret in (self.path, 'rbd://', FSID, 'images/', '--conf',
-                       'cause of it'):
-            self.assertNotIn(secret, text)
-        self.assertIn(IMAGE, str(error))
-        return error
-
-
-class GatesTest(DownloadTestCase):
+class GatesTest(download_case.DownloadTestCase):
 
     def _assert_untouched(self):
         self._assert_http()
@@ -231,14 +78,14 @@ class GatesTest(DownloadTestCase):
                  exception.ImageNotAuthorized)):
             self.glance.image = answer
             self.assertRaises(expected, self._download)
-        self.glance.image = FakeGlance().image
+        self.glance.image = download_case.FakeGlance().image
         self.glance.image.deleted = True
         self.assertRaises(exception.ImageNotFound, self._download)
         self.assertEqual({'get'}, set(self.glance.calls))
         self.assertEqual([], self.exports)
 
 
-class LocationsTest(DownloadTestCase):
+class LocationsTest(download_case.DownloadTestCase):
 
     def test_with_service_credentials(self):
         self._assert_rbd()
@@ -275,9 +122,9 @@ class LocationsTest(DownloadTestCase):
                                                        'is damaged')
         self._assert_rbd()
         (_level, line), = self._told('WARNING')
-        self.assertIn(IMAGE, line)
-        self.assertIn('RBD image far/%s@snap: is damaged' % IMAGE, line)
-        self.assertIn(direct_download.CURES['wrong_digest'], line)
+        self.assertIn('Skipped a bad location of image %s: RBD image '
+                      'far/%s@snap: is damaged.' % (IMAGE, IMAGE), line)
+        self.assertTrue(line.endswith(remedy('wrong_digest')), line)
 
     def test_another_store(self):
         self.glance.locations = ['file:///var/lib/glance/images/x']
@@ -296,23 +143,24 @@ class LocationsTest(DownloadTestCase):
         self._assert_http()
         (level, line), = self._told()
         self.assertEqual('WARNING', level)
-        self.assertIn('no location of it is known (Glance answered 403)',
-                      line)
-        self.assertIn('To mend it: give the user of [service_user]', line)
+        self.assertTrue(line.endswith(
+            'Glance returned no locations (HTTP 403)' +
+            remedy('locations_refused')), line)
 
     def test_none(self):
         self.glance.locations = []
         self._assert_http()
         (level, line), = self._told()
         self.assertEqual('WARNING', level)
-        self.assertTrue(line.endswith('no location of it is known.'))
+        self.assertTrue(line.endswith(
+            'Glance has no location of it' + remedy('no_location')), line)
 
     def test_image_by_the_url_of_another_server(self):
         self.glance.client = mock.sentinel.client
         self.glance.image['locations'] = [{'url': url(), 'metadata': {}}]
         self._assert_http()
         self.assertEqual([], self.exports)
-        self.assertIn('refer to it by its id', self._told()[0][1])
+        self.assertIn('refer to the image by its id', self._told()[0][1])
 
     def test_hostile(self):
         self.flags(rbd_pool='images', group='glance')
@@ -336,7 +184,8 @@ class LocationsTest(DownloadTestCase):
         self.assertEqual([], self.exports)
         (_level, line), = self._told()
         self.assertLess(len(line), 2000)
-        self.assertIn('whether its locations were changed', line)
+        self.assertEqual(3, line.count(' is not in [glance]/rbd_pool'))
+        self.assertTrue(line.endswith(remedy('pool_not_allowed')), line)
 
     def test_another_cluster(self):
         self.glance.locations = [url().replace(FSID, uuids.other)]
@@ -351,10 +200,10 @@ class LocationsTest(DownloadTestCase):
         (level, line), = self._told()
         self.assertEqual('WARNING', level)
         self.assertIn('no monitor answers', line)
-        self.assertIn(direct_download.CURES['connect'], line)
+        self.assertTrue(line.endswith(remedy('connect')), line)
 
 
-class TransferTest(DownloadTestCase):
+class TransferTest(download_case.DownloadTestCase):
 
     # Codes after which another location, or HTTP, may be better.
     CODES = ('unexpected', 'bad_arguments', 'not_found', 'permission',
@@ -420,13 +269,23 @@ class TransferTest(DownloadTestCase):
         self.assertTrue(line.endswith(', verified by sha512'), line)
 
     def test_waited_for_another_download(self):
-        with mock.patch.object(direct_download.image_fetch, 'waited',
-                               return_value=12.34):
-            self._assert_rbd()
+        token = lock_wait.begin(12.34)
+        self.addCleanup(lock_wait.end, token)
+        self._assert_rbd()
         (_level, line), = self._told()
         self.assertTrue(line.endswith(
-            ', verified by sha512, after a wait of 12.3 s for another one'),
-            line)
+            ', verified by sha512, after 12.3 s of waiting while another '
+            'process fetched it'), line)
+
+    def test_announced(self):
+        seen = []
+        with watching.watching(seen.append):
+            self._assert_rbd()
+        found = [entry for entry in seen
+                 if isinstance(entry, direct_download.Downloaded)]
+        self.assertEqual([(IMAGE, len(CONTENT), ('sha512',))], [
+            (entry.image, entry.result.size, entry.proofs)
+            for entry in found])
 
     def test_not_successful_if_it_is_not(self):
         self._fail_with('read')
@@ -444,7 +303,7 @@ class TransferTest(DownloadTestCase):
             self.assertTrue(line.startswith(
                 'Downloading image %s over HTTP, not from RBD: RBD image '
                 'images/%s@snap: the cause of it' % (IMAGE, IMAGE)), line)
-            self.assertIn(direct_download.CURES.get(code, ''), line)
+            self.assertIn(errors.CAUSES[code].remedy, line)
 
     def test_fallback_is_forbidden(self):
         self.flags(rbd_download_fallback=False, group='glance')
@@ -501,110 +360,6 @@ class TransferTest(DownloadTestCase):
         (_level, line), = self._told()
         self.assertIn('images/%s@snap: the cause' % IMAGE, line)
         self.assertIn('more/%s@snap: short' % IMAGE, line)
-        self.assertIn(direct_download.CURES['not_found'], line)
-        self.assertIn(direct_download.CURES['wrong_size'], line)
-
-
-class SignatureTest(DownloadTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.flags(verify_glance_signatures=True, group='glance')
-        self.verifiers = []
-        self.useFixture(fixtures.MonkeyPatch(
-            'cursive.signature_utils.get_verifier', self._get_verifier))
-        self.glance.image.update(
-            img_signature=base64.b64encode(b'signature').decode(),
-            img_signature_hash_method='SHA-256',
-            img_signature_key_type='RSA-PSS',
-            img_signature_certificate_uuid=uuids.certificate)
-
-    def _get_verifier(self, **kwargs):
-        self.assertEqual(uuids.certificate,
-                         kwargs['img_signature_certificate_uuid'])
-        self.verifiers.append(FakeVerifier(CONTENT))
-        return self.verifiers[-1]
-
-    def test_good(self):
-        self._assert_rbd()
-        first, used = self.verifiers
-        self.assertEqual(b'', first.data)
-        self.assertEqual(CONTENT, used.data)
-        self.assertIn('verified by sha512 and signature',
-                      self._told()[-1][1])
-        self.assertIn('Image signature verification succeeded',
-                      self.log.output)
-
-    def test_wrong_bytes(self):
-        self.pools['images'] = b'something else'
-        removed = []
-        with mock.patch.object(
-                self.glance, '_data', side_effect=lambda *args: (
-                    removed.append(not os.path.exists(self.path)),
-                    FakeGlance._data(self.glance, *args))[1]):
-            self._assert_http()
-        # Gone before HTTP was asked.
-        self.assertEqual([True], removed)
-        (level, line), = self._told()
-        self.assertEqual('WARNING', level)
-        self.assertIn('signature of the image does not match', line)
-        self.assertIn(direct_download.CURES['signature'], line)
-        # HTTP had an unused one.
-        _, for_rbd, for_http = self.verifiers
-        self.assertEqual(CONTENT, for_http.data)
-        self.assertEqual(b'something else', for_rbd.data)
-
-    def test_wrong_bytes_and_no_fallback(self):
-        self.flags(rbd_download_fallback=False, group='glance')
-        self.pools['images'] = b'something else'
-        self._assert_fails()
-
-    def test_a_fresh_verifier_for_each_location(self):
-        self.glance.locations = [url('far'), url('near'), url('images')]
-        self.pools.update(far=b'wrong', near=b'wrong, too')
-        self._assert_rbd()
-        self.assertEqual([b'', b'wrong', b'wrong, too', CONTENT],
-                         [verifier.data for verifier in self.verifiers])
-        self.assertEqual(2, len(self._told('WARNING')))
-
-    def test_trusted_certificates_are_checked_for_rbd_too(self):
-        trusted = mock.sentinel.trusted
-        with mock.patch.object(self.service, '_get_verifier',
-                               return_value=None) as get_verifier:
-            self._download(trusted_certs=trusted)
-        self.assertEqual([mock.call(self.context, IMAGE, trusted)] * 2,
-                         get_verifier.call_args_list)
-
-    def test_wrong_signature_everywhere_fails_over_http(self):
-        self.pools['images'] = b'something else'
-        with mock.patch.object(self.glance, '_data') as data:
-            data.return_value.__iter__ = lambda _self: iter([b'more of it'])
-            self.assertRaises(cryptography.exceptions.InvalidSignature,
-                              self._download)
-
-    def test_metadata_of_the_signature_is_wrong(self):
-        # Then nothing is read at all, as ever.
-        error = exception.Invalid()
-        with mock.patch.object(signature_utils, 'get_verifier',
-                               side_effect=error):
-            self.assertRaises(exception.Invalid, self._download)
-        self.assertEqual([], self.exports)
-
-    def test_certificate_is_gone_meanwhile(self):
-        for_http = FakeVerifier(CONTENT)
-        with mock.patch.object(signature_utils, 'get_verifier',
-                               side_effect=[None, OSError('no Barbican'),
-                                            for_http]):
-            self._assert_http()
-        self.assertEqual(CONTENT, for_http.data)
-        (_level, line), = self._told()
-        self.assertIn('could not be checked, OSError: no Barbican', line)
-
-    def test_copy_cannot_be_read_again(self):
-        with mock.patch('nova.image.signature.verify_file',
-                        side_effect=OSError(5, 'Input/output error')):
-            self._assert_fails()
-        (level, line), = self._told()
-        self.assertEqual('ERROR', level)
-        self.assertIn('Input/output error', line)
-        self.assertIn(self.path, line)
+        self.assertTrue(line.endswith(' To fix this, %s; %s.' % (
+            errors.CAUSES['not_found'].remedy,
+            errors.CAUSES['wrong_size'].remedy)), line)

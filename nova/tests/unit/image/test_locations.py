@@ -47,10 +47,10 @@ def url_of(fsid, *parts):
 
 # URLs that name no RBD snapshot, and a part of the reason given.
 BAD = (
-    ('nothing', '', 'no rbd://'),
-    ('another scheme', 'file:///etc/passwd', 'no rbd://'),
-    ('capitals', 'RBD://%s/images/i/snap' % FSID, 'no rbd://'),
-    ('space before', ' ' + GOOD, 'no rbd://'),
+    ('nothing', '', 'not an rbd://'),
+    ('another scheme', 'file:///etc/passwd', 'not an rbd://'),
+    ('capitals', 'RBD://%s/images/i/snap' % FSID, 'not an rbd://'),
+    ('space before', ' ' + GOOD, 'not an rbd://'),
     ('scheme alone', 'rbd://', '1 parts'),
     ('old form of one part', 'rbd://image', '1 parts'),
     ('three parts', 'rbd://%s/images/i' % FSID, '3 parts'),
@@ -60,14 +60,15 @@ BAD = (
     ('no pool', 'rbd://%s//i/snap' % FSID, 'is empty'),
     ('no image', 'rbd://%s/images//snap' % FSID, 'is empty'),
     ('no snapshot', 'rbd://%s/images/i/' % FSID, 'is empty'),
-    ('parent directory', 'rbd://%s/images/../snap' % FSID, 'is no name'),
+    ('parent directory', 'rbd://%s/images/../snap' % FSID,
+     'is not a valid name'),
     ('quoted parent directory', 'rbd://%s/images/%%2e%%2e/snap' % FSID,
-     'is no name'),
-    ('this directory', 'rbd://%s/./i/snap' % FSID, 'is no name'),
-    ('option', 'rbd://%s/images/--conf=x/snap' % FSID, 'is no name'),
+     'is not a valid name'),
+    ('this directory', 'rbd://%s/./i/snap' % FSID, 'is not a valid name'),
+    ('option', 'rbd://%s/images/--conf=x/snap' % FSID, 'is not a valid name'),
     ('quoted option', 'rbd://%s/images/%%2D%%2Dconf=x/snap' % FSID,
-     'is no name'),
-    ('short option', 'rbd://%s/-c/i/snap' % FSID, 'is no name'),
+     'is not a valid name'),
+    ('short option', 'rbd://%s/-c/i/snap' % FSID, 'is not a valid name'),
     ('newline', 'rbd://%s/images/a\nb/snap' % FSID, 'control characters'),
     ('newline at the end', GOOD + '\n', 'control characters'),
     ('quoted newline', 'rbd://%s/images/a%%0Ab/snap' % FSID,
@@ -82,19 +83,19 @@ BAD = (
     ('no UTF 8', 'rbd://%s/images/a%%ffb/snap' % FSID, 'not UTF-8'),
     ('10 kB', 'rbd://%s/images/%s/snap' % (FSID, 'a' * 10240),
      'longer than'),
-    ('IPv6 address', 'rbd://[::1]/images/i/snap', 'no UUID'),
+    ('IPv6 address', 'rbd://[::1]/images/i/snap', 'not a UUID'),
     ('IPv6 address and port', 'rbd://[fe80::1%25eth0]:6789/images/i/snap',
-     'no UUID'),
-    ('broken IPv6 address', 'rbd://[::1/images/i/snap', 'no UUID'),
-    ('host', 'rbd://mon.example.com:6789/images/i/snap', 'no UUID'),
-    ('user and fsid', 'rbd://admin@%s/images/i/snap' % FSID, 'no UUID'),
-    ('fsid and port', 'rbd://%s:6789/images/i/snap' % FSID, 'no UUID'),
+     'not a UUID'),
+    ('broken IPv6 address', 'rbd://[::1/images/i/snap', 'not a UUID'),
+    ('host', 'rbd://mon.example.com:6789/images/i/snap', 'not a UUID'),
+    ('user and fsid', 'rbd://admin@%s/images/i/snap' % FSID, 'not a UUID'),
+    ('fsid and port', 'rbd://%s:6789/images/i/snap' % FSID, 'not a UUID'),
     ('fsid without hyphens',
-     'rbd://%s/images/i/snap' % FSID.replace('-', ''), 'no UUID'),
-    ('fsid in braces', 'rbd://{%s}/images/i/snap' % FSID, 'no UUID'),
-    ('fsid as URN', 'rbd://urn:uuid:%s/images/i/snap' % FSID, 'no UUID'),
+     'rbd://%s/images/i/snap' % FSID.replace('-', ''), 'not a UUID'),
+    ('fsid in braces', 'rbd://{%s}/images/i/snap' % FSID, 'not a UUID'),
+    ('fsid as URN', 'rbd://urn:uuid:%s/images/i/snap' % FSID, 'not a UUID'),
     ('fsid in other digits',
-     'rbd://%s/images/i/snap' % FSID.replace('5', '\uff15'), 'no UUID'),
+     'rbd://%s/images/i/snap' % FSID.replace('5', '\uff15'), 'not a UUID'),
 )
 
 
@@ -252,97 +253,97 @@ class FindTest(test.NoDBTestCase):
     def test_no_locations(self):
         self._glance(json=[])
         self._show_locations()
-        self.assertEqual(locations.Locations(()), self._find())
+        found = self._find()
+        self.assertEqual(((), 'no_location'), (found.urls, found.error.code))
+        self.assertEqual([], self._warnings())
 
     def test_senseless_locations(self):
         self._glance(json=[{'url': None}, {}, {'url': ''}, {'url': 5},
                            {'url': ['x']}, {'url': GOOD}])
         self.assertEqual((GOOD,), self._find().urls)
 
-    def _refused(self, fault, cure):
-        """Check what is told if users see the locations, and if not."""
+    def _refused(self, code, message):
+        """Check what is said if users see the locations, and if not."""
         found = self._find()
-        self.assertEqual((), found.urls)
-        self.assertIn(fault, found.fault)
-        self.assertIn(cure, found.hint)
+        self.assertEqual(((), code), (found.urls, found.error.code))
+        self.assertIn(message, str(found.error))
         # The one line about the fallback says it.
         self.assertEqual([], self._warnings())
 
         self._show_locations()
         found = self._find()
-        self.assertEqual(locations.Locations((self.SHOWN,)), found)
+        self.assertEqual(((self.SHOWN,), code), (found.urls, found.error.code))
         line, = self._warnings()
-        self.assertIn(fault, line)
-        self.assertIn(cure, line)
+        self.assertIn(message, line)
+        self.assertIn('. To fix this, %s.' % found.error.remedy, line)
         self.assertIn(uuids.image, line)
 
     def test_forbidden(self):
         self._glance(status_code=403)
-        self._refused('Glance answered 403',
-                      'give the user of [service_user] the roles service and '
-                      'admin')
+        self._refused('locations_refused',
+                      'Glance returned no locations (HTTP 403)')
 
     def test_image_of_another_project(self):
         self._glance(status_code=404)
-        self._refused('Glance answered 404',
-                      'give the user of [service_user] the roles service and '
-                      'admin')
+        self._refused('locations_hidden',
+                      'Glance returned no locations (HTTP 404)')
 
     def test_unauthorized(self):
         self._glance(status_code=401)
-        self._refused('the credentials were rejected',
-                      'correct the [service_user] section of nova.conf')
+        self._refused('service_user_rejected',
+                      'Glance returned no locations (HTTP 401)')
 
     def test_keystone_rejects_the_password(self):
         self._glance(json=[])
         auth = self.plugin.return_value
         with fixtures.MockPatchObject(auth, 'get_token',
                                       side_effect=ks_exc.Unauthorized()):
-            self._refused('the credentials were rejected',
-                          'correct the [service_user] section of nova.conf')
+            self._refused('service_user_rejected', 'Keystone rejected')
 
     def test_server_error(self):
         self._glance(status_code=500)
-        self._refused('HTTPInternalServerError',
-                      'whether Glance and Keystone answer')
+        self._refused('glance_unreachable', 'HTTPInternalServerError')
 
     def test_no_connection(self):
         self.http.get(requests_mock.ANY,
                       exc=requests.exceptions.ConnectTimeout)
-        self._refused('GlanceConnectionFailed',
-                      'whether Glance and Keystone answer')
+        self._refused('glance_unreachable', 'GlanceConnectionFailed')
 
     def test_not_json(self):
         self._glance(text='<html>', headers={'Content-Type': 'text/html'})
-        self._refused('', 'whether Glance and Keystone answer')
+        self._refused('glance_unreachable', 'could not be asked')
 
     def test_incomplete_credentials(self):
         self.plugin.side_effect = ks_exc.MissingRequiredOptions([])
-        self._refused('MissingRequiredOptions',
-                      'complete the [service_user] section')
+        self._refused('bad_service_user', 'MissingRequiredOptions')
         self.assertFalse(self.http.called)
 
     def test_unknown_credentials(self):
         self.plugin.side_effect = ks_exc.NoMatchingPlugin('passwort')
-        self._refused('passwort', 'complete the [service_user] section')
+        self._refused('bad_service_user', 'passwort')
 
-    def _not_offered(self, cure):
+    def _not_offered(self, code):
         found = self._find()
-        self.assertEqual((), found.urls)
-        self.assertEqual('', found.fault)
-        self.assertIn(cure, found.hint)
+        self.assertEqual(((), code), (found.urls, found.error.code))
         self._show_locations()
-        self.assertEqual(locations.Locations((self.SHOWN,)), self._find())
+        self.assertEqual((self.SHOWN,), self._find().urls)
         # That is how the cloud is set up and no reason to warn each time.
         self.assertEqual([], self._warnings())
 
     def test_old_glance(self):
         self._glance(version='v2.16')
-        self._not_offered('use Glance 29 or newer')
+        self._not_offered('no_locations_api')
+
+    def test_old_glanceclient(self):
+        self._glance(json=[{'url': GOOD, 'metadata': {}}])
+        with fixtures.MockPatchObject(locations.glance_images, 'Controller',
+                                      object):
+            self._not_offered('glanceclient_too_old')
+        self.assertFalse(self.http.called)
 
     def test_no_credentials(self):
         self.plugin.return_value = None
-        self._not_offered('set up the [service_user] section')
+        self._not_offered('no_service_user')
         self.assertFalse(self.http.called)
 
     def test_foreign_server(self):
@@ -353,7 +354,6 @@ class FindTest(test.NoDBTestCase):
         self._glance(json=[{'url': GOOD, 'metadata': {}}])
         self._show_locations()
         found = self._find()
-        self.assertEqual((), found.urls)
-        self.assertIn('URL of an image server', found.fault)
+        self.assertEqual(((), 'image_by_url'), (found.urls, found.error.code))
         self.assertFalse(self.plugin.called)
         self.assertFalse(self.http.called)

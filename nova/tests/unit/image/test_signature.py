@@ -13,10 +13,20 @@ from cryptography.hazmat.primitives import hashes
 from cryptography import x509
 from cursive import signature_utils
 import fixtures
+from oslo_utils.fixture import uuidsentinel as uuids
 
+from nova import exception
 from nova.image import signature
 from nova import release_compat
+from nova.storage.rbd_export import errors
 from nova import test
+from nova.tests.unit.image import download_case
+
+CONTENT = download_case.CONTENT
+FakeGlance = download_case.FakeGlance
+FakeVerifier = download_case.FakeVerifier
+IMAGE = download_case.IMAGE
+url = download_case.url
 
 
 class RecordingVerifier:
@@ -187,3 +197,108 @@ class CursiveVerifierTest(test.NoDBTestCase):
         signature.verify_file(verifier, self.path)
         self.assertRaises(cryptography.exceptions.AlreadyFinalized,
                           signature.verify_file, verifier, self.path)
+
+
+class CheckTest(download_case.DownloadTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.flags(verify_glance_signatures=True, group='glance')
+        self.verifiers = []
+        self.useFixture(fixtures.MonkeyPatch(
+            'cursive.signature_utils.get_verifier', self._get_verifier))
+        self.glance.image.update(
+            img_signature=base64.b64encode(b'signature').decode(),
+            img_signature_hash_method='SHA-256',
+            img_signature_key_type='RSA-PSS',
+            img_signature_certificate_uuid=uuids.certificate)
+
+    def _get_verifier(self, **kwargs):
+        self.assertEqual(uuids.certificate,
+                         kwargs['img_signature_certificate_uuid'])
+        self.verifiers.append(FakeVerifier(CONTENT))
+        return self.verifiers[-1]
+
+    def test_good(self):
+        self._assert_rbd()
+        first, used = self.verifiers
+        self.assertEqual(b'', first.data)
+        self.assertEqual(CONTENT, used.data)
+        self.assertIn('verified by sha512 and signature',
+                      self._told()[-1][1])
+        self.assertIn('Image signature verification succeeded',
+                      self.log.output)
+
+    def test_wrong_bytes(self):
+        self.pools['images'] = b'something else'
+        removed = []
+        with mock.patch.object(
+                self.glance, '_data', side_effect=lambda *args: (
+                    removed.append(not os.path.exists(self.path)),
+                    FakeGlance._data(self.glance, *args))[1]):
+            self._assert_http()
+        # Gone before HTTP was asked.
+        self.assertEqual([True], removed)
+        (level, line), = self._told()
+        self.assertEqual('WARNING', level)
+        self.assertIn('signature of the image does not match', line)
+        self.assertIn(errors.CAUSES['signature'].remedy, line)
+        # HTTP had an unused one.
+        _, for_rbd, for_http = self.verifiers
+        self.assertEqual(CONTENT, for_http.data)
+        self.assertEqual(b'something else', for_rbd.data)
+
+    def test_wrong_bytes_and_no_fallback(self):
+        self.flags(rbd_download_fallback=False, group='glance')
+        self.pools['images'] = b'something else'
+        self._assert_fails()
+
+    def test_a_fresh_verifier_for_each_location(self):
+        self.glance.locations = [url('far'), url('near'), url('images')]
+        self.pools.update(far=b'wrong', near=b'wrong, too')
+        self._assert_rbd()
+        self.assertEqual([b'', b'wrong', b'wrong, too', CONTENT],
+                         [verifier.data for verifier in self.verifiers])
+        self.assertEqual(2, len(self._told('WARNING')))
+
+    def test_trusted_certificates_are_checked_for_rbd_too(self):
+        trusted = mock.sentinel.trusted
+        with mock.patch.object(self.service, '_get_verifier',
+                               return_value=None) as get_verifier:
+            self._download(trusted_certs=trusted)
+        self.assertEqual([mock.call(self.context, IMAGE, trusted)] * 2,
+                         get_verifier.call_args_list)
+
+    def test_wrong_signature_everywhere_fails_over_http(self):
+        self.pools['images'] = b'something else'
+        with mock.patch.object(self.glance, '_data') as data:
+            data.return_value.__iter__ = lambda _self: iter([b'more of it'])
+            self.assertRaises(cryptography.exceptions.InvalidSignature,
+                              self._download)
+
+    def test_metadata_of_the_signature_is_wrong(self):
+        # Then nothing is read at all, as ever.
+        error = exception.Invalid()
+        with mock.patch.object(signature_utils, 'get_verifier',
+                               side_effect=error):
+            self.assertRaises(exception.Invalid, self._download)
+        self.assertEqual([], self.exports)
+
+    def test_certificate_is_gone_meanwhile(self):
+        for_http = FakeVerifier(CONTENT)
+        with mock.patch.object(signature_utils, 'get_verifier',
+                               side_effect=[None, OSError('no Barbican'),
+                                            for_http]):
+            self._assert_http()
+        self.assertEqual(CONTENT, for_http.data)
+        (_level, line), = self._told()
+        self.assertIn('could not be checked, OSError: no Barbican', line)
+
+    def test_copy_cannot_be_read_again(self):
+        with mock.patch('nova.image.signature.verify_file',
+                        side_effect=OSError(5, 'Input/output error')):
+            self._assert_fails()
+        (level, line), = self._told()
+        self.assertEqual('ERROR', level)
+        self.assertIn('Input/output error', line)
+        self.assertIn(self.path, line)

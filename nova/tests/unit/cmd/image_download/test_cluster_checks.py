@@ -115,7 +115,7 @@ class ClusterTestCase(test.NoDBTestCase):
                  if key not in ('fsid', 'pools')}
         known['keyrings'] = [{'path': '/k', 'state': 'missing'}]
         _result, items = self._survey(rbd_transfer.TransferError(
-            'permission', 'there is no key', known))
+            'permission', 'there is no key', facts=known))
         self.assertEqual({'Ceph bindings': 'ok', 'ceph.conf': 'ok',
                           'keyring': 'problem', 'cluster': 'not applicable',
                           'pools': 'not applicable',

@@ -18,6 +18,10 @@ FACTS = test_cluster_checks.FACTS
 facts = test_cluster_checks.facts
 
 
+def told_by(code):
+    return locations.Locations((), rbd_transfer.TransferError(code, 'why'))
+
+
 class GlanceTestCase(test.NoDBTestCase):
 
     def setUp(self):
@@ -54,7 +58,7 @@ class GlanceTestCase(test.NoDBTestCase):
 
     def test_refused(self):
         self.identity = service_user.Identity('nova', 'service', ('member',))
-        self.told = [locations.Locations((), 'Glance answered 403', 'x')]
+        self.told = [told_by('locations_refused')]
         _glance, items = self._items()
         self.assertEqual('warning', items['roles'].state)
         self.assertEqual('problem', items['locations'].state)
@@ -64,7 +68,7 @@ class GlanceTestCase(test.NoDBTestCase):
             items['locations'].remedy)
 
     def test_shown_to_users(self):
-        self.told = [locations.Locations((), '', 'use Glance 29 or newer')]
+        self.told = [told_by('no_locations_api')]
         self.image['locations'] = [{'url': URL}, {'url': URL}]
         glance, items = self._items()
         self.assertEqual('warning', items['locations'].state)
@@ -72,10 +76,10 @@ class GlanceTestCase(test.NoDBTestCase):
         self.assertEqual((URL,), glance.urls)
 
     def test_hidden(self):
-        self.told = [locations.Locations((), '', 'use Glance 29 or newer')]
+        self.told = [told_by('no_locations_api')]
         _glance, items = self._items()
         self.assertEqual('problem', items['locations'].state)
-        self.assertEqual('use Glance 29 or newer', items['locations'].remedy)
+        self.assertIn('use Glance 29 or newer', items['locations'].remedy)
 
     def test_any_image_in_rbd(self):
         self.newest = ('1', '2', '3')

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tests of reclaiming what fetches that were cut off left."""
+
+import errno
+import fcntl
+import os
+import time
+from unittest import mock
+
+from nova.tests.unit.virt import image_cache_case
+from nova.virt import image_leftovers
+
+NAME = image_cache_case.NAME
+OTHER = image_cache_case.OTHER
+TEMPORARY = '.%s.part.rbd-export-0123456789abcdef.tmp'
+
+
+class ReclaimTest(image_cache_case.CacheTestCase):
+
+    LEFTOVERS = (NAME + '.part', NAME + '.converted', TEMPORARY % NAME,
+                 TEMPORARY.replace('.part', '') % NAME)
+
+    def _reclaim(self):
+        image_leftovers.reclaim(self.base, self.locks)
+
+    def _locks(self):
+        return sorted(os.listdir(self.locks))
+
+    def test_leftovers_of_any_age(self):
+        for age in (0, 3600, 10 * 365 * 86400):
+            for name in self.LEFTOVERS:
+                path = self._write(self.base, name)
+                os.utime(path, (time.time() - age,) * 2)
+            self._reclaim()
+            self.assertEqual([], os.listdir(self.base))
+        # Nor is anything left of the work itself.
+        self.assertEqual([], self._locks())
+
+    def test_everything_else_stays(self):
+        names = [NAME, NAME + '_20', NAME + '_sm', '.' + NAME,
+                 NAME + '.partial', NAME + '.part.gz', NAME + '.part\n',
+                 NAME.upper() + '.part', 'x' + NAME + '.part',
+                 NAME[1:] + '.part', '.part', 'swap_512', 'swap_512.part',
+                 'ephemeral_1_abcdefg', 'ephemeral_1_abcdefg.part',
+                 '.nfs000000000001', TEMPORARY % 'my-own-file',
+                 TEMPORARY % NAME + '~', TEMPORARY.lstrip('.') % NAME,
+                 '.%s.part.rbd-export-0123.tmp' % NAME]
+        for name in names:
+            self._write(self.base, name)
+        os.mkdir(os.path.join(self.base, 'directory'))
+        self._reclaim()
+        self.assertEqual(sorted(names + ['directory']),
+                         sorted(os.listdir(self.base)))
+        for name in names:
+            self.assertEqual('data', self._read(os.path.join(self.base,
+                                                             name)))
+
+    def test_held_by_another_process(self):
+        # Ours, and the only one that an older Nova takes.
+        for lock in ('nova-fetch-' + NAME, 'nova-' + NAME):
+            holder = self._hold(lock)
+            for name in self.LEFTOVERS:
+                self._write(self.base, name)
+            self._write(self.base, OTHER + '.part')
+            self._reclaim()
+            self.assertEqual(sorted(self.LEFTOVERS),
+                             sorted(os.listdir(self.base)))
+            self.assertIn(lock, self._locks())
+            self._reap(holder)
+            self._reclaim()
+            self.assertEqual([], os.listdir(self.base))
+
+    def test_held_by_this_process(self):
+        def reclaim():
+            while not self.fetches:
+                time.sleep(0.01)
+            self._reclaim()
+            self.assertEqual([NAME + '.part'], os.listdir(self.base))
+            # And the lock was not lost by that, as POSIX locks are when
+            # their file is closed anywhere in the process.
+            self.assertTrue(self._is_held('nova-fetch-' + NAME))
+
+        fetch = self._fetch(seconds=1)
+        self.assertEqual([None, None], self._in_threads(
+            lambda: fetch('context', 'image', self.path), reclaim))
+
+    def test_never_one_that_is_being_fetched(self):
+        process = self._other_process(seconds=0.5)
+        self._go(process)
+        self.assertEqual(b'fetching\n', process.stdout.readline())
+        while process.poll() is None and not os.path.exists(self.path):
+            self._reclaim()
+            time.sleep(0.01)
+        self.assertEqual(b'done\n', process.stdout.readline())
+        self.assertEqual('half and half', self._read(self.path))
+
+    def test_lock_files(self):
+        self._write(self.base, NAME)
+        kept = ['nova-fetch-' + NAME, 'nova-' + NAME, 'nova-' + OTHER, OTHER,
+                'nova-storage-registry-lock', 'nova-fetch-x',
+                'fetch-' + OTHER, 'nova-fetch-%s.x' % OTHER]
+        for name in kept + ['nova-fetch-' + OTHER]:
+            self._write(self.locks, name, data='')
+        self._reclaim()
+        self.assertEqual(sorted(kept), self._locks())
+
+    def test_lock_file_that_is_held(self):
+        holder = self._hold('nova-fetch-' + NAME)
+        self._reclaim()
+        self.assertEqual(['nova-fetch-' + NAME], self._locks())
+        self._reap(holder)
+        self._reclaim()
+        self.assertEqual([], self._locks())
+
+    def test_nothing_there(self):
+        self._reclaim()
+        self.assertFalse(os.path.exists(self.locks))
+        os.rmdir(self.base)
+        self._reclaim()
+
+    def test_one_that_cannot_be_removed(self):
+        os.mkdir(os.path.join(self.base, NAME + '.part'))
+        self._write(self.base, OTHER + '.part')
+        with mock.patch.object(image_leftovers.LOG, 'error') as log:
+            self._reclaim()
+        self.assertEqual([NAME + '.part'], os.listdir(self.base))
+        self.assertIn(NAME + '.part', str(log.call_args.args))
+
+    def test_locks_do_not_work(self):
+        # As on NFS without a lock service.
+        self._write(self.base, NAME + '.part')
+        self._write(self.locks, 'nova-fetch-' + OTHER)
+        failing = mock.patch.object(fcntl, 'lockf', side_effect=OSError(
+            errno.ENOLCK, 'No locks available'))
+        with failing, mock.patch.object(image_leftovers.LOG, 'error') as log:
+            self._reclaim()
+        self.assertEqual([NAME + '.part'], os.listdir(self.base))
+        self.assertIn('nova-fetch-' + OTHER, self._locks())
+        self.assertGreaterEqual(log.call_count, 2)
+
+    def test_finished_meanwhile(self):
+        self._write(self.base, NAME + '.part')
+        listed = os.listdir(self.base)
+        os.unlink(os.path.join(self.base, NAME + '.part'))
+        with mock.patch.object(image_leftovers, '_entries',
+                               side_effect=[listed, []]):
+            with mock.patch.object(image_leftovers.LOG, 'error') as log:
+                self._reclaim()
+        log.assert_not_called()
+
+    def test_log(self):
+        path = self._write(self.base, NAME + '.part', data='x' * 10000)
+        size = os.stat(path).st_blocks * 512
+        with mock.patch.object(image_leftovers.LOG, 'info') as log:
+            self._reclaim()
+        self.assertEqual({'path': path, 'size': size}, log.call_args.args[1])

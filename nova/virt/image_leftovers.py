@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Reclaim what fetches that were cut off left in the image cache.
+
+The one place that knows the names of files on the way to a cache file.
+"""
+
+import contextlib
+import os
+import re
+
+from oslo_concurrency import lockutils
+from oslo_log import log as logging
+from oslo_utils import fileutils
+
+from nova.virt import image_locks
+
+LOG = logging.getLogger(__name__)
+
+# What images.fetch_to_raw adds to the name of a cache file for the download
+# and for its conversion to raw.
+PART = '.part'
+CONVERTED = '.converted'
+
+# Files that are written on the way to a cache file: those above, and that of
+# the export engine on a file system that cannot make nameless files (tested
+# against the engine's own naming).
+NAMES = (
+    re.compile(r'([0-9a-f]{40})(?:%s|%s)\Z'
+               % (re.escape(PART), re.escape(CONVERTED))),
+    re.compile(r'\.([0-9a-f]{40})(?:%s)?\.rbd-export-[0-9a-f]{16}\.tmp\Z'
+               % re.escape(PART)),
+)
+
+
+def discard(path: str) -> None:
+    """Remove a file if it is there and can be removed.
+
+    Used where another error is under way, which has to remain the one that
+    is reported, and before work that shows by itself what is in its way.
+    """
+    try:
+        fileutils.delete_if_exists(path)
+    except OSError as exc:
+        # A file system that is read-only says so of any name.
+        LOG.debug('Could not remove %(path)s: %(reason)s',
+                  {'path': path, 'reason': exc})
+
+
+def reclaim(base_dir: str, lock_path: str) -> None:
+    """Remove what fetches that were cut off left in the image cache.
+
+    A file is left over if no process holds the locks under which such files
+    are written. The lock files of images that are gone are removed as well.
+    What cannot be removed stays until the next time.
+
+    :param base_dir: directory of the image cache
+    :param lock_path: directory of the locks
+    """
+    for entry in _entries(base_dir):
+        for pattern in NAMES:
+            match = pattern.match(entry)
+            if match is not None:
+                _reclaim_file(os.path.join(base_dir, entry), match.group(1),
+                              lock_path)
+    for entry in _entries(lock_path):
+        name = entry.removeprefix(image_locks.PREFIX + image_locks.FETCH)
+        if (name != entry and image_locks.CACHE_NAME.match(name) and
+                not os.path.exists(os.path.join(base_dir, name))):
+            _reclaim_lock(os.path.join(lock_path, entry), name, lock_path)
+
+
+def _entries(directory: str) -> list[str]:
+    # Nothing may ever have been locked here.
+    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+
+
+def _reclaim_file(path: str, name: str, lock_path: str) -> None:
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(image_locks.hold_if_free(
+                image_locks.FETCH + name, lock_path))
+            # Hosts of the same instances path that run Nova without this
+            # module hold this one only. It is not created only to be free.
+            if os.path.exists(os.path.join(lock_path,
+                                           image_locks.PREFIX + name)):
+                stack.enter_context(image_locks.hold_if_free(name, lock_path))
+            size = os.stat(path).st_blocks * 512
+            os.unlink(path)
+    except (lockutils.AcquireLockFailedException, FileNotFoundError):
+        # It is being written, or its writer has just finished.
+        return
+    except Exception as exc:
+        # Whatever it is, it must not end the care for the rest of the cache.
+        LOG.error('Could not remove %(path)s, left by an interrupted '
+                  'download: %(reason)s', {'path': path, 'reason': exc})
+    else:
+        LOG.info('Removed %(path)s, left by an interrupted download, and '
+                 'freed %(size)d bytes', {'path': path, 'size': size})
+
+
+def _reclaim_lock(path: str, name: str, lock_path: str) -> None:
+    try:
+        with image_locks.hold_if_free(image_locks.FETCH + name, lock_path):
+            os.unlink(path)
+    except (lockutils.AcquireLockFailedException, FileNotFoundError):
+        return
+    except Exception as exc:
+        LOG.error('Could not remove the lock file %(path)s: %(reason)s',
+                  {'path': path, 'reason': exc})
