@@ -30,9 +30,12 @@ url = download_case.url
 
 
 class RecordingVerifier:
-    """Remembers what it was given instead of hashing it."""
+    """Remembers what it was given instead of hashing it.
 
-    def __init__(self, pause=0.0):
+    :param pause: called for each piece
+    """
+
+    def __init__(self, pause=None):
         self.sizes = []
         self.threads = set()
         self.verified = 0
@@ -42,8 +45,7 @@ class RecordingVerifier:
         self.sizes.append(len(data))
         self.threads.add(threading.get_ident())
         if self._pause:
-            # One that the concurrency mode knows nothing of, as hashing.
-            real_sleep(self._pause)
+            self._pause()
 
     def verify(self):
         self.verified += 1
@@ -123,15 +125,26 @@ class VerifyFileTest(test.NoDBTestCase):
                 ticks.append(None)
                 time.sleep(0.01)
 
+        def pause():
+            # The others get one turn at each piece, and a minute for it.
+            # A sleep that the concurrency mode knows nothing of, as hashing.
+            before = len(ticks)
+            for _ in range(6000):
+                if len(ticks) > before:
+                    met.append(True)
+                    return
+                real_sleep(0.01)
+
         # A greenthread where threads are patched.
+        met = []
         ticker = threading.Thread(target=tick)
         ticker.start()
         try:
-            signature.verify_file(RecordingVerifier(pause=0.02), self.path)
+            signature.verify_file(RecordingVerifier(pause), self.path)
         finally:
             stop.set()
             ticker.join()
-        self.assertGreater(len(ticks), 10)
+        self.assertEqual([True] * 20, met)
 
     def test_leaves_its_thread_only_under_eventlet(self):
         self._write(b'image')
