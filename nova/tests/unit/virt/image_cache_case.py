@@ -44,6 +44,8 @@ def fetch(context, image, path):
         part.flush()
         print('fetching', flush=True)
         time.sleep(%(seconds)r)
+        if %(waits)r:
+            sys.stdin.readline()
         part.write(' and half')
     os.rename(path + '.part', path)
 
@@ -98,13 +100,22 @@ class CacheTestCase(test.NoDBTestCase):
         with open(path) as file:
             return file.read()
 
-    def _fetch(self, seconds=0.0, fail=None, staged=False):
+    def _fetch(self, seconds=0.0, fail=None, staged=False, until=None):
+        """Return a function that fetches.
+
+        :param seconds: it takes so long
+        :param fail: what it raises then
+        :param until: it takes until this is true, a minute at most
+        """
         @image_fetch.fetch_once(staged=staged)
         def fetch(context, image_href, path, trusted_certs=None):
             self.fetches.append((context, image_href, path, trusted_certs))
             part = path if staged else path + '.part'
             self._write(part, data='whole')
             time.sleep(seconds)
+            end = time.monotonic() + 60
+            while until and not until() and time.monotonic() < end:
+                time.sleep(0.01)
             if fail:
                 raise fail
             if not staged:
@@ -130,7 +141,7 @@ class CacheTestCase(test.NoDBTestCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
         return errors
 
     def _spawn(self, script, *arguments):
@@ -159,12 +170,12 @@ class CacheTestCase(test.NoDBTestCase):
         self.assertIn(check.returncode, (0, 3))
         return check.returncode == 3
 
-    def _other_process(self, seconds=0.3):
+    def _other_process(self, seconds=0.3, waits=False):
         self.trace = os.path.join(self.instances, 'trace')
         process = self._spawn(OTHER_PROCESS % {
             'instances': self.instances, 'path': self.path,
             'root': os.path.dirname(nova.__file__), 'trace': self.trace,
-            'seconds': seconds})
+            'seconds': seconds, 'waits': waits})
         self.assertEqual(b'ready\n', process.stdout.readline())
         return process
 

@@ -17,6 +17,7 @@ from nova.image import lock_wait
 from nova import release_compat
 from nova.tests.unit.virt import image_cache_case
 from nova.virt import image_fetch
+from nova.virt import image_locks
 from nova.virt import images
 from nova.virt.libvirt import imagecache
 
@@ -111,9 +112,26 @@ class FetchOnceTest(image_cache_case.CacheTestCase):
             lambda: fetch('context', 'other', os.path.join(self.base,
                                                            OTHER))))
 
+    def _another_waits(self):
+        """Return a function that is true when the second one has waited.
+
+        For longer than what is called short.
+        """
+        self.useFixture(fixtures.MockPatchObject(lock_wait, 'SHORT', 0.05))
+        asked = []
+        lock = image_locks.lockutils.lock
+
+        def spy(*args, **kwargs):
+            asked.append(time.monotonic())
+            return lock(*args, **kwargs)
+
+        self.useFixture(fixtures.MockPatchObject(image_locks.lockutils,
+                                                 'lock', spy))
+        return lambda: len(asked) > 1 and time.monotonic() > asked[1] + 0.1
+
     def test_whoever_waited_says_so(self):
         log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
-        self.useFixture(fixtures.MockPatchObject(lock_wait, 'SHORT', 0.05))
+        until = self._another_waits()
 
         def second():
             while not self.fetches:
@@ -121,9 +139,9 @@ class FetchOnceTest(image_cache_case.CacheTestCase):
             self._fetch()('context', 'image', self.path)
 
         self._in_threads(
-            lambda: self._fetch(seconds=0.3)('context', 'image', self.path),
+            lambda: self._fetch(until=until)('context', 'image', self.path),
             second)
-        self.assertRegex(log.output, r'\AWaited 0\.[2-9] s while another '
+        self.assertRegex(log.output, r'\AWaited [0-9.]+ s while another '
                          r'process fetched image image\n\Z')
         # Nobody is told of no wait.
         log.reset_output()
@@ -131,8 +149,8 @@ class FetchOnceTest(image_cache_case.CacheTestCase):
         self.assertEqual('', log.output)
 
     def test_waiter_fetches_if_the_first_fails(self):
-        failing = self._fetch(seconds=0.2, fail=ZeroDivisionError())
-        self.useFixture(fixtures.MockPatchObject(lock_wait, 'SHORT', 0.05))
+        failing = self._fetch(until=self._another_waits(),
+                              fail=ZeroDivisionError())
         waited = []
 
         @image_fetch.fetch_once(staged=True)
@@ -153,7 +171,7 @@ class FetchOnceTest(image_cache_case.CacheTestCase):
         self.assertEqual(2, len(self.fetches))
         self.assertEqual('whole', self._read(self.path))
         # As long as it fetches, and no longer.
-        self.assertGreater(waited[0], 0.1)
+        self.assertGreaterEqual(waited[0], 0.1)
         self.assertEqual([0.0], waited[1:])
 
     def test_staged(self):

@@ -80,8 +80,10 @@ class ReclaimTest(image_cache_case.CacheTestCase):
             # And the lock was not lost by that, as POSIX locks are when
             # their file is closed anywhere in the process.
             self.assertTrue(self._is_held('nova-fetch-' + NAME))
+            looked.append(True)
 
-        fetch = self._fetch(seconds=1)
+        looked = []
+        fetch = self._fetch(until=lambda: looked)
         self.assertEqual([None, None], self._in_threads(
             lambda: fetch('context', 'image', self.path), reclaim))
 
