@@ -14,7 +14,7 @@ from nova.cmd.image_download.check_item import NOT_APPLICABLE
 from nova.cmd.image_download.check_item import OK
 from nova.cmd.image_download.check_item import PROBLEM
 from nova.cmd.image_download.check_item import WARNING
-from nova.cmd.image_download import service_user
+from nova.cmd.image_download import node_user
 from nova.cmd.image_download import units
 from nova.image import location_policy
 from nova.image import locations
@@ -92,7 +92,7 @@ def _ceph_conf(cluster: rbd_transfer.Cluster) -> Item:
             return Item(topic, OK, '%s can be read' % path)
         if os.path.exists(path):
             return Item(topic, PROBLEM, '%s cannot be read by %s'
-                        % (path, service_user.user_name(os.geteuid())),
+                        % (path, node_user.name()),
                         '"chmod a+r %s" (it holds no secret)' % path)
     return Item(topic, PROBLEM, 'there is no %s'
                 % ' and no '.join(filter(None, paths)),
@@ -116,7 +116,7 @@ def _keyring(facts: dict[str, ty.Any]) -> Item:
             path = keyring['path']
             remedy = ('make it readable for the user of nova-compute, as by '
                     '"chown %s %s"'
-                    % (service_user.user_name(os.geteuid()), path)
+                    % (node_user.name(), path)
                     if state == 'unreadable' else
                     'store the output of "ceph auth get %s" in %s, readable '
                     'for the user of nova-compute alone, or correct '

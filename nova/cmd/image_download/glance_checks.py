@@ -12,6 +12,7 @@ from nova.cmd.image_download.check_item import OK
 from nova.cmd.image_download.check_item import PROBLEM
 from nova.cmd.image_download.check_item import WARNING
 from nova.cmd.image_download import cluster_checks
+from nova.cmd.image_download import image_names
 from nova.cmd.image_download import service_user
 from nova.cmd.image_download import units
 import nova.conf
@@ -107,7 +108,8 @@ class Glance:
         return self._way()
 
     def _take(self, image: str) -> None:
-        self.image = service_user.show(self._service, self._context, image)
+        self.image = image_names.show(self._service, self._context, image,
+                                      self._identity.project_id)
         # Without those that the record has, only the first way is left.
         self._told = locations.find(self._service, self._context,
                                     dict(self.image, locations=[]))
@@ -140,8 +142,8 @@ class Glance:
 def image_item(image: dict[str, ty.Any]) -> Item:
     """Return what the image is."""
     topic = 'image'
-    found = '%s (%s), %s in %s, %s' % (
-        image['id'], image.get('name') or 'no name',
+    found = '%s, %s in %s, %s' % (
+        image_names.describe(image).removeprefix('image '),
         image.get('disk_format'), image.get('container_format'),
         units.format_bytes(image.get('size') or 0))
     if image.get('status') != 'active':

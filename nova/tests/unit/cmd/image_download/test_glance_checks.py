@@ -3,6 +3,7 @@
 from unittest import mock
 
 from nova.cmd.image_download import glance_checks
+from nova.cmd.image_download import image_names
 from nova.cmd.image_download import service_user
 from nova.image import location_policy
 from nova.image import locations
@@ -40,9 +41,11 @@ class GlanceTestCase(test.NoDBTestCase):
                    'identity': mock.Mock(return_value=self.identity),
                    'service': mock.Mock(return_value=service),
                    'newest': mock.Mock(return_value=self.newest),
-                   'show': mock.Mock(return_value=self.image)}
+                   }
         glance = glance_checks.Glance(wanted)
         with mock.patch.multiple(service_user, **patches), \
+                mock.patch.object(image_names, 'show',
+                                  return_value=self.image), \
                 mock.patch.object(locations, 'find',
                                   side_effect=self.told) as find:
             items = {item.topic: item for item in glance.items()}

@@ -3,6 +3,7 @@
 from unittest import mock
 
 from nova.cmd.image_download import node_checks
+from nova.cmd.image_download import node_user
 from nova import test
 
 IMAGE = {'id': '2ab5c1f0-1f4b-4e0c-9a53-6f2b3d9c8e71', 'size': 1 << 30,
@@ -41,7 +42,8 @@ class DiskSpaceTestCase(test.NoDBTestCase):
         ):
             stat = mock.Mock(f_bavail=free // 4096, f_frsize=4096)
             with mock.patch('os.statvfs', return_value=stat), \
-                    mock.patch('os.access', return_value=True):
+                    mock.patch.object(node_user, 'why_not_writable',
+                                      return_value=''):
                 item = node_checks.disk_space(
                     dict(IMAGE, disk_format=disk_format), sample)
             self.assertEqual(state, item.state, item)
