@@ -98,10 +98,6 @@ def _set_up_logging(debug: bool, level: int) -> None:
     handler.setFormatter(logging.Formatter(
         '%(asctime)s %(levelname)s %(name)s %(message)s' if debug
         else '%(levelname)s: %(message)s'))
-    if not debug:
-        # The summary says it too.
-        handler.addFilter(lambda record: not str(record.msg).startswith(
-            download.SUCCESS))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if debug else level)
@@ -188,7 +184,7 @@ def _fetch(args: argparse.Namespace) -> int:
     try:
         with _progress(image['id']) as show:
             outcome = download.fetch(glance.context, image, path,
-                                             args.method, show)
+                                         args.method, show)
     except (exception.NovaException, OSError) as exc:
         print(_told(exc), file=sys.stderr)
         return EXIT_PROBLEM
@@ -203,8 +199,7 @@ def _precache(args: argparse.Namespace) -> int:
         try:
             image = glance.show(name)
             with _progress(image['id']) as show:
-                outcome = download.precache(glance.context, image,
-                                                    show)
+                outcome = download.precache(glance.context, image, show)
         except (exception.NovaException, service_user.OperatorError,
                 OSError) as exc:
             print('%s: %s' % (name, exc if isinstance(

@@ -50,8 +50,7 @@ class GlanceTestCase(test.NoDBTestCase):
                                   side_effect=self.told) as find:
             items = {item.topic: item for item in glance.items()}
         for call in find.call_args_list:
-            # So that it cannot fall back to them.
-            self.assertEqual([], call[0][2]['locations'])
+            self.assertIs(self.image, call[0][2])
         return glance, items
 
     def test_told(self):
@@ -71,8 +70,8 @@ class GlanceTestCase(test.NoDBTestCase):
             items['locations'].remedy)
 
     def test_shown_to_users(self):
-        self.told = [told_by('no_locations_api')]
-        self.image['locations'] = [{'url': URL}, {'url': URL}]
+        self.told = [locations.Locations(
+            (URL,), told_by('no_locations_api').error)]
         glance, items = self._items()
         self.assertEqual('warning', items['locations'].state)
         self.assertIn('OSSN-0090', items['locations'].found)
