@@ -64,8 +64,8 @@ def find(service: ty.Any, ctx: nova_context.RequestContext, name: str,
     """Return the id of the image with a name.
 
     Public images and those of the service user's own project come first, then
-    such ones that are hidden, then community images. One that belongs to
-    another project is never found by its name.
+    such ones that are hidden, then community images, and last those of other
+    projects. Which one it is has to be shown, see :func:`describe`.
 
     :param service: a GlanceImageServiceV2
     :param ctx: from service_user.context
@@ -75,7 +75,7 @@ def find(service: ty.Any, ctx: nova_context.RequestContext, name: str,
         than one of the same rank
     """
     found = list(_named(service, ctx, name))
-    for rank in range(3):
+    for rank in range(4):
         chosen = [image for image in found
                   if _rank(image, project_id) == rank]
         if len(chosen) == 1:
@@ -84,19 +84,14 @@ def find(service: ty.Any, ctx: nova_context.RequestContext, name: str,
             raise service_user.OperatorError(
                 'Glance has more than one image with the name %s: %s'
                 % (name, _list(chosen)), 'name it by its id')
-    if found:
-        raise service_user.OperatorError(
-            'Glance has no image %s but of other projects: %s'
-            % (name, _list(found)), 'name it by its id if one of them is '
-            'meant')
     raise service_user.MissingImage(name)
 
 
-def _rank(image: ty.Mapping[str, ty.Any], project_id: str) -> int | None:
+def _rank(image: ty.Mapping[str, ty.Any], project_id: str) -> int:
     if image.get('visibility') == 'public' or (
             project_id and image.get('owner') == project_id):
         return 1 if image.get('os_hidden') else 0
-    return 2 if image.get('visibility') == 'community' else None
+    return 2 if image.get('visibility') == 'community' else 3
 
 
 def _named(service: ty.Any, ctx: nova_context.RequestContext, name: str

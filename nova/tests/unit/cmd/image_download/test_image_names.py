@@ -46,12 +46,14 @@ class FindTestCase(test.NoDBTestCase):
         self.assertEqual('id2', self._find(hidden, community, private))
         self.assertEqual('id3', self._find(community, private))
 
-    def test_never_that_of_another_project(self):
+    def test_those_of_other_projects_come_last(self):
         for visibility in ('private', 'shared'):
-            error = self.assertRaises(
-                service_user.OperatorError, self._find,
-                image(1, visibility=visibility))
-            self.assertIn('id1 (%s, of project p1)' % visibility, error.found)
+            other = image(1, visibility=visibility)
+            self.assertEqual('id1', self._find(other))
+            for changes in ({'os_hidden': True},
+                            {'visibility': 'community'}):
+                self.assertEqual('id2', self._find(other,
+                                                   image(2, **changes)))
 
     def test_ambiguous(self):
         error = self.assertRaises(service_user.OperatorError, self._find,
