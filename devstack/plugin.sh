@@ -20,7 +20,7 @@ set +o xtrace
 # nova_rbd_patch() - Apply the patch set to Nova's source tree
 function nova_rbd_patch {
     if ! python3 "$NOVA_RBD_DIR/tools/nova_patchset.py" apply "$NOVA_DIR"; then
-        die $LINENO "The patch set does not fit $NOVA_DIR. Set NOVA_BRANCH to the release that $NOVA_RBD_DIR/patches/upstream.ini names."
+        die $LINENO "The patch set does not fit $NOVA_DIR. Set NOVA_BRANCH to a release that $NOVA_RBD_DIR/patches/upstream.ini names."
     fi
 }
 

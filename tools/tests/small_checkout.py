@@ -12,6 +12,16 @@ HUNK = b'@@ -1,3 +1,4 @@\n one\n two\n+more\n three\n'
 BEFORE = b'one\ntwo\nthree\n'
 AFTER = b'one\ntwo\nmore\nthree\n'
 
+# What a tree says about its release, as those of upstream do.
+SERVICE = 'nova/objects/service.py'
+SERIES = b'''SERVICE_VERSION = 74
+
+SERVICE_VERSION_ALIASES = {
+    'Gazpacho': 72,
+    'Hibiscus': 74,
+}
+'''
+
 
 def make(root, replacements='', scripts='', patches=None, modules=None):
     """Write a small checkout to the directory ``root``.
@@ -24,7 +34,9 @@ def make(root, replacements='', scripts='', patches=None, modules=None):
     (root / 'patches').mkdir(parents=True)
     (root / 'nova').mkdir()
     (root / 'patches' / 'upstream.ini').write_text(
-        '[upstream]\nrelease = 34.0.0\nsha256 = 00\nrevision = 7\n'
+        '[upstream]\nrevision = 7\n'
+        '[34.0.0]\nseries = Hibiscus 74\nsha256 = 00\n'
+        '[31.3.1]\nseries = Epoxy 68\nsha256 = 11\n'
         '[replacements]\n%s\n[scripts]\n%s\n' % (replacements, scripts))
     patches = {'a.patch': HEADER + FILES + HUNK} if (
         patches is None) else patches

@@ -9,11 +9,14 @@ left out: it names the commit of the release, and this is not that commit.
 
 import atexit
 import configparser
+import os
 import pathlib
 import re
 import shutil
 import tempfile
 import typing as ty
+
+from packaging import requirements
 
 from patchset import command
 from patchset import devtree
@@ -26,9 +29,18 @@ from patchset import upstream_wheel
 # hatchling writes by itself. Another one, in a later release, must not be
 # lost silently.
 KNOWN = {'metadata-version', 'name', 'version', 'dynamic', 'license-file',
-         'summary', 'author-email', 'license-expression', 'project-url',
-         'classifier', 'requires-python', 'description-content-type',
-         'requires-dist', 'provides-extra'}
+         'summary', 'author', 'author-email', 'home-page', 'license',
+         'license-expression', 'project-url', 'classifier',
+         'requires-python', 'description-content-type', 'requires-dist',
+         'provides-extra'}
+
+# The oldest Python that our modules run on, whatever upstream's say.
+OLDEST_PYTHON = 9
+REQUIRES_PYTHON = re.compile(r'>=3\.(\d+)')
+
+# Names the release to build, by default the newest. There is no other way to
+# say so to what pip calls.
+VARIABLE = 'NOVA_RELEASE'
 
 
 def fill_project(root: pathlib.Path, metadata: ty.Dict[str, ty.Any]) -> None:
@@ -38,36 +50,56 @@ def fill_project(root: pathlib.Path, metadata: ty.Dict[str, ty.Any]) -> None:
     :param metadata: the table
     :raises PatchsetError: if the change does not fit the release
     """
-    patchset = patch_queue.Patchset(root)
-    wheel = upstream_wheel.Wheel(root)
+    release = os.environ.get(VARIABLE, '')
+    patchset = patch_queue.Patchset(root, release=release)
+    wheel = upstream_wheel.Wheel(root, release)
     # A build that cannot work is to end here, before it takes time.
-    patchset.plan(wheel.read, exact=True)
+    patchset.plan(wheel.read, exact=patchset.pin.newest)
     theirs = wheel.metadata()
     unknown = {key.lower() for key in theirs.keys()} - KNOWN
     if unknown:
         raise PatchsetError(
             '%s: METADATA has fields that patchset/build.py does not '
             'know: %s' % (wheel.path, ', '.join(sorted(unknown))))
-    name, _, address = theirs['Author-email'].partition(' <')
+    name, _, address = theirs['Author-email'].rpartition(' <')
     metadata.update({
         'version': patchset.pin.version,
         'description': theirs['Summary'],
-        'readme': {'content-type': theirs['Description-Content-Type'],
+        # Nova 32 and older does not say which form it has.
+        'readme': {'content-type': (theirs['Description-Content-Type'] or
+                                    'text/x-rst'),
                    'text': theirs.get_payload()},
-        'authors': [{'name': name, 'email': address.rstrip('>')}],
-        'license': theirs['License-Expression'],
+        # Nova 32 and older has them in two fields.
+        'authors': [{'name': name or theirs['Author'],
+                     'email': address.rstrip('>')}],
         'classifiers': theirs.get_all('Classifier'),
-        'requires-python': theirs['Requires-Python'],
+        'requires-python': _requires_python(theirs['Requires-Python']),
         'urls': {label: url for label, _, url in (
             str(field).partition(', ')
             for field in theirs.get_all('Project-URL', []))},
     })
+    if theirs['Home-page']:
+        metadata['urls']['Homepage'] = theirs['Home-page']
+    if theirs['License-Expression']:
+        metadata['license'] = theirs['License-Expression']
+    elif theirs['License']:
+        metadata['license'] = {'text': theirs['License']}
     metadata.update(_dependencies(theirs))
     metadata.update(_entry_points(wheel, patchset))
     # hatchling takes LICENSE and AUTHORS of the checkout's top directory
     # as licence files. The list of Nova's authors is upstream's.
+    # Metadata 2.1, of Nova 29, has it beside METADATA.
     (root / 'AUTHORS').write_text(
-        wheel.info('licenses/AUTHORS'), 'utf-8')
+        wheel.info('AUTHORS' if theirs['Metadata-Version'] < '2.4'
+                   else 'licenses/AUTHORS'), 'utf-8')
+
+
+def _requires_python(theirs: str) -> str:
+    match = REQUIRES_PYTHON.fullmatch(theirs)
+    if not match:
+        raise PatchsetError(
+            'METADATA of upstream: cannot read Requires-Python: %r' % theirs)
+    return '>=3.%d' % max(int(match[1]), OLDEST_PYTHON)
 
 
 def _dependencies(theirs: ty.Any) -> ty.Dict[str, ty.Any]:
@@ -75,18 +107,19 @@ def _dependencies(theirs: ty.Any) -> ty.Dict[str, ty.Any]:
     extras: ty.Dict[str, ty.List[str]] = {
         name: [] for name in theirs.get_all('Provides-Extra', [])}
     for line in theirs.get_all('Requires-Dist'):
-        requirement, _, marker = line.partition(';')
-        match = re.search(r'(?:^| and )extra == "([^"]+)"$',
-                          marker.strip())
+        # In one spelling: releases differ in quotes and blanks.
+        parsed = requirements.Requirement(line)
+        marker, parsed.marker = str(parsed.marker or ''), None
+        match = re.search(r'(?:^| and )extra == "([^"]+)"$', marker)
         if match:
-            rest = marker.strip()[:match.start()]
+            rest = marker[:match.start()]
             extras[match[1]].append(
-                requirement + (';' + rest if rest else ''))
+                str(parsed) + ('; ' + rest if rest else ''))
         elif 'extra' in marker:
             raise PatchsetError(
                 'METADATA of upstream: cannot read %r' % line)
         else:
-            always.append(line)
+            always.append(str(requirements.Requirement(line)))
     return {'dependencies': always, 'optional-dependencies': extras}
 
 
@@ -113,25 +146,32 @@ def give_files(root: pathlib.Path, version: str,
     :param version: "standard", or "editable" for the development tree
     :param build_data: what hatchling is to put into the wheel
     """
-    wheel = upstream_wheel.Wheel(root)
+    release = os.environ.get(VARIABLE, '')
+    wheel = upstream_wheel.Wheel(root, release)
     stage = pathlib.Path(tempfile.mkdtemp(dir=root / 'build',
                                           prefix='stage.'))
     # hatchling runs no hook when a build fails.
     atexit.register(shutil.rmtree, stage, ignore_errors=True)
-    data = 'nova-%s.data/data/' % wheel.pin.release
-    wheel.extract(data, stage / 'data')
-    for path in (stage / 'data').rglob('*'):
-        # File by file: a directory would be searched by the rules of
-        # .gitignore, which leave out the build directory.
-        if path.is_file():
-            build_data['shared_data'][str(path)] = str(
-                path.relative_to(stage / 'data'))
+    # Nova 32 and older has programs for WSGI servers among them.
+    for kind in ('data', 'scripts'):
+        wheel.extract('nova-%s.data/%s/' % (wheel.pin.release, kind),
+                      stage / kind)
+        for path in (stage / kind).rglob('*'):
+            # File by file: a directory would be searched by the rules of
+            # .gitignore, which leave out the build directory.
+            if path.is_file():
+                build_data['shared_' + kind][str(path)] = str(
+                    path.relative_to(stage / kind))
     if version == 'editable':
+        if not wheel.pin.newest:
+            raise PatchsetError(
+                '%s=%s: only the newest release, %s, is installed as editable'
+                % (VARIABLE, release, wheel.pin.releases[0].name))
         # The .pth file that leads there is dev-mode-dirs' doing.
         devtree.refresh(root)
         return
     wheel.extract('nova/', stage / 'lib' / 'nova')
-    command.apply(patch_queue.Patchset(root),
-                        source_tree.Tree(stage / 'lib'),
-                        exact=True, record=False)
+    command.apply(patch_queue.Patchset(root, release=release),
+                  source_tree.Tree(stage / 'lib'),
+                  exact=wheel.pin.newest, record=False)
     build_data['force_include'][str(stage / 'lib' / 'nova')] = 'nova'

@@ -69,11 +69,12 @@ def apply(patchset: Patchset, tree: Tree, exact: bool = False,
         elif patchset.is_in(tree.read):
             return 'already applied, by something else than this tool'
         changes = patchset.plan(tree.read, exact)
-        tree.write(changes, patchset.pin.version)
+        version = patchset.pin.version_in(patchset.pin.recognise(tree.read))
+        tree.write(changes, version)
         if not record:
             tree.forget()
         return 'applied %s: %d files changed, %d added' % (
-            patchset.pin.version,
+            version,
             sum(c.old is not None for c in changes.values()),
             sum(c.old is None for c in changes.values()))
 
@@ -99,7 +100,8 @@ def check(patchset: Patchset, tree: Tree) -> ty.Tuple[int, str]:
         if patchset.is_in(tree.read):
             return OK, 'applied (by something else than this tool)'
         patchset.plan(tree.read, False)
-        return NOT_APPLIED, 'not applied, would apply'
+        return NOT_APPLIED, 'not applied, would apply %s' % (
+            patchset.pin.version_in(patchset.pin.recognise(tree.read)))
     before, after, other = tree.state()
     if other:
         raise DirtyTree('%s: changed since the change was applied: %s'
@@ -114,7 +116,7 @@ def check(patchset: Patchset, tree: Tree) -> ty.Tuple[int, str]:
         raise DirtyTree('%s: holds another state of this change (%s), %s '
                         'differs: run apply' % (
                             tree.root, tree.manifest()['version'], stale[0]))
-    return OK, 'applied %s' % patchset.pin.version
+    return OK, 'applied %s' % tree.manifest()['version']
 
 
 def export(patchset: Patchset, read: Reader, author: str) -> bytes:
@@ -124,6 +126,8 @@ def export(patchset: Patchset, read: Reader, author: str) -> bytes:
     :param author: "Name <mail>" for the mail and so for the commit
     """
     changes = patchset.plan(read, False)
+    release = patchset.pin.recognise(read)
+    version = patchset.pin.version_in(release)
     body, stats, total = [], [], [0, 0]
     for path in sorted(changes):
         change = changes[path]
@@ -148,10 +152,10 @@ def export(patchset: Patchset, read: Reader, author: str) -> bytes:
                 email.utils.formataddr(
                     (str(email.header.Header(name, 'utf-8'))
                      if not name.isascii() else name, address)),
-                email.utils.formatdate(when), patchset.pin.version))
-    head += ('Made for nova %s. Files under nova/ that upstream does not '
+                email.utils.formatdate(when), version))
+    head += ('Made for nova %s.x. Files under nova/ that upstream does not '
              'have come\nwhole; the changes to upstream\'s own files:\n\n'
-             % patchset.pin.release)
+             % release.number)
     for patch in patchset.patches:
         # Indented, so that no line of it can end the message for git.
         head += '  %s\n' % patch.subject
@@ -192,10 +196,10 @@ def _git_diff(path: str, change: Change) -> ty.Tuple[bytes, int, int]:
     return ''.join(lines).encode() + text, added, removed
 
 
-def release_reader(checkout: pathlib.Path) -> Reader:
-    """Reader of the pinned release's wheel, fetched when it is not here."""
+def release_reader(checkout: pathlib.Path, release: str) -> Reader:
+    """Reader of a pinned release's wheel, fetched when it is not here."""
     from patchset import upstream_wheel
-    return upstream_wheel.Wheel(checkout).read
+    return upstream_wheel.Wheel(checkout, release).read
 
 
 def parse_arguments(argv: ty.Optional[ty.List[str]]) -> argparse.Namespace:
@@ -222,14 +226,17 @@ def parse_arguments(argv: ty.Optional[ty.List[str]]) -> argparse.Namespace:
                                  help='leave files that were changed since '
                                  '(by a package upgrade, say) as they are')
         if name == 'export':
-            command.add_argument('--release', action='store_true',
-                                 help='against the pinned release instead of '
-                                 'DIR; fetches it with pip when needed')
+            command.add_argument('--release', metavar='RELEASE', nargs='?',
+                                 const='', help='against a release of '
+                                 'patches/upstream.ini, by default the '
+                                 'newest, instead of DIR; fetches it with '
+                                 'pip when needed')
             command.add_argument('--author', metavar='"NAME <MAIL>"',
                                  default='nova-rbd patch set '
                                  '<nova-rbd@localhost>')
     args = parser.parse_args(argv)
-    if args.command == 'export' and args.release == bool(args.directory):
+    if args.command == 'export' and (
+            args.release is None) == (args.directory is None):
         parser.error('export: give either DIR or --release')
     return args
 
@@ -242,8 +249,8 @@ def main(argv: ty.Optional[ty.List[str]] = None) -> int:
     code, said = OK, ''
     try:
         patchset = Patchset(args.checkout, tests=not args.no_tests)
-        if args.command == 'export' and args.release:
-            read = release_reader(args.checkout)
+        if args.command == 'export' and args.directory is None:
+            read = release_reader(args.checkout, args.release)
         else:
             tree = Tree(args.directory)
             read = tree.read_original

@@ -6,7 +6,8 @@
 "pip install -e ." makes the tree and puts it on the path: upstream's release
 with the patches applied, and links to the checkout's own files, so that an
 edit of those counts at once. Run this after a file was added or removed, or
-a patch was changed; it takes a moment and touches only what differs.
+a patch was changed; it takes a moment and touches only what differs. The tree
+of an older release is build/tree-NUMBER.
 """
 
 import argparse
@@ -22,20 +23,30 @@ import typing as ty
 from patchset import CHECKOUT
 from patchset.errors import PatchsetError
 from patchset import patch_queue
+from patchset.pin import read_pin
 from patchset import upstream_wheel
 
 STAMP = '.devtree.json'
 
 
-def refresh(checkout: pathlib.Path) -> str:
+def place(checkout: pathlib.Path, release: str = '') -> pathlib.Path:
+    """Return the directory of the tree of a release."""
+    pin = read_pin(checkout, release)
+    return checkout / 'build' / (
+        'tree' if pin.newest else 'tree-%s' % pin.chosen.number)
+
+
+def refresh(checkout: pathlib.Path, release: str = '') -> str:
     """Make or renew build/tree and say what is in it.
 
+    :param release: one of patches/upstream.ini, by default the newest; the
+        tree of another one is build/tree-NUMBER
     :raises PatchsetError: if the change does not fit the release
     """
-    patchset = patch_queue.Patchset(checkout)
-    wheel = upstream_wheel.Wheel(checkout)
-    changes = patchset.plan(wheel.read, exact=True)
-    tree = checkout / 'build' / 'tree'
+    patchset = patch_queue.Patchset(checkout, release=release)
+    wheel = upstream_wheel.Wheel(checkout, release)
+    changes = patchset.plan(wheel.read, exact=patchset.pin.newest)
+    tree = place(checkout, release)
     with open(checkout / 'build' / '.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp = _read_stamp(tree)
@@ -121,10 +132,13 @@ def main() -> int:
     parser.add_argument('--list', nargs='?', const='\n', metavar='SEPARATOR',
                         help='print where our modules are in the tree, '
                         'without the tests, and do nothing else')
+    parser.add_argument('--release', default='', metavar='RELEASE',
+                        help='one of patches/upstream.ini; default: the '
+                        'newest')
     args = parser.parse_args()
     try:
         if args.list is None:
-            print(refresh(CHECKOUT))
+            print(refresh(CHECKOUT, args.release))
         else:
             modules = patch_queue.Patchset(CHECKOUT, tests=False).modules
             print(args.list.strip(' ').join(

@@ -39,13 +39,15 @@ class Patchset:
 
     :param checkout: directory with patches/ and nova/
     :param tests: whether nova/tests/ is part of it
+    :param release: the release to make packages of, by default the newest;
+        a tree says itself which series it is of
     :raises PatchsetError: for anything wrong with the checkout itself
     """
 
     def __init__(self, checkout: pathlib.Path,
-                 tests: bool = True) -> None:
+                 tests: bool = True, release: str = '') -> None:
         self.checkout = checkout
-        self.pin = read_pin(checkout)
+        self.pin = read_pin(checkout, release)
         self.patches = self._read_patches()
         self.modules = self._find_modules(tests)
         for path in self.pin.replacements:
@@ -113,6 +115,7 @@ class Patchset:
         :param exact: see apply_hunks
         :raises PatchsetError: if the change does not fit the tree
         """
+        self.pin.recognise(read)
         changes = {}
         for path, full in self.modules.items():
             theirs = read(path)
@@ -122,11 +125,11 @@ class Patchset:
                     '%s is a file of ours, but the tree has one of that name '
                     'too: rename ours, or list it under [replacements] in '
                     'patches/upstream.ini' % path)
-            if wanted is not None and digest(theirs) != wanted:
+            if wanted is not None and digest(theirs) not in wanted:
                 raise PatchsetError(
                     '%s is replaced as a whole, and our file stands in for '
-                    'the one of nova %s (sha256 %s); the tree %s' % (
-                        path, self.pin.release, wanted,
+                    'those of upstream (sha256 %s); the tree %s' % (
+                        path, ' or '.join(wanted),
                         'has none' if theirs is None else
                         'has another one (sha256 %s)' % digest(theirs)))
             changes[path] = Change(theirs, full.read_bytes(),

@@ -28,6 +28,7 @@ class Archive:
     """A file of the package index that is the pinned release.
 
     :param checkout: the directory that holds patches/upstream.ini
+    :param release: one that it lists, by default the newest
     :raises PatchsetError: if it cannot be had, or has not the
         pinned hash
     """
@@ -35,8 +36,8 @@ class Archive:
     # For "pip download".
     options = ['--only-binary=:all:']
 
-    def __init__(self, checkout: pathlib.Path) -> None:
-        self.pin = read_pin(checkout)
+    def __init__(self, checkout: pathlib.Path, release: str = '') -> None:
+        self.pin = read_pin(checkout, release)
         self.name, self.sha256 = self._pinned()
         self.path = checkout / 'build' / 'upstream' / self.name
         if not self.path.exists():
@@ -66,6 +67,8 @@ class Archive:
             run = subprocess.run(
                 [sys.executable, '-m', 'pip', 'download', '--no-deps',
                  *self.options, '--disable-pip-version-check',
+                 # It is looked into, and not run by this Python.
+                 '--ignore-requires-python',
                  '--dest', fresh, 'nova==%s' % self.pin.release],
                 env=environment, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors='replace')
@@ -100,8 +103,8 @@ class Sdist(Archive):
 class Wheel(Archive):
     """Upstream's wheel, opened for reading."""
 
-    def __init__(self, checkout: pathlib.Path) -> None:
-        super().__init__(checkout)
+    def __init__(self, checkout: pathlib.Path, release: str = '') -> None:
+        super().__init__(checkout, release)
         self.archive = zipfile.ZipFile(self.path)
 
     def read(self, path: str) -> ty.Optional[bytes]:

@@ -20,6 +20,8 @@ from patchset import upstream_wheel
 from tools.tests import small_checkout
 from tools.tests.small_checkout import AFTER
 from tools.tests.small_checkout import BEFORE
+from tools.tests.small_checkout import SERIES
+from tools.tests.small_checkout import SERVICE
 
 TOOL = small_checkout.CHECKOUT / 'tools' / 'nova_patchset.py'
 OK, IMPOSSIBLE, USAGE, DIRTY, NOT_APPLIED = range(5)
@@ -63,6 +65,7 @@ class ToolTestCase(testtools.TestCase):
         self.modules = {'nova/y.py': b'our y\n', 'nova/new/deep/z.py': b'z\n',
                         'nova/tests/unit/test_z.py': b'test\n'}
         theirs = {'nova/__init__.py': b'', 'nova/x.py': BEFORE,
+                  SERVICE: SERIES,
                   'nova/y.py': b'their y\n', 'nova/other.py': b'other\n'}
         small_checkout.make(
             self.checkout, modules=self.modules,
@@ -108,11 +111,11 @@ class ToolTestCase(testtools.TestCase):
 class ApplyRevertTest(ToolTestCase):
 
     def test_there_and_back(self):
-        self.tool('check', code=NOT_APPLIED, said='would apply')
+        self.tool('check', code=NOT_APPLIED, said='would apply 34+rbd.7')
         self.assert_untouched()
         self.tool('apply', said='2 files changed, 2 added')
         self.assert_applied()
-        self.tool('check', said='applied 34.0.0+rbd.7')
+        self.tool('check', said='applied 34+rbd.7')
         self.tool('apply', said='already applied')
         self.assert_applied()
         self.tool('revert', said='reverted')
@@ -205,6 +208,48 @@ class ApplyRevertTest(ToolTestCase):
                       said=('patches/a.patch', 'nova/x.py', 'hunk 1'))
             self.assert_untouched()
 
+    def test_another_series(self):
+        for series, said in (
+            (SERIES.replace(b'Hibiscus', b'Bobcat'), 'nova Bobcat (service '
+             'version 74)'),
+            (SERIES.replace(b'SION = 74', b'SION = 75'), 'nova Hibiscus '
+             '(service version 75)'),
+            (b'', 'no nova that says which it is in nova/objects/service.py'),
+        ):
+            (self.tree / SERVICE).write_bytes(series)
+            self.before = snapshot(self.tree)
+            for command in ('check', 'apply'):
+                self.tool(command, code=IMPOSSIBLE, said=(
+                    said, 'Epoxy to Hibiscus', 'nova 31 to 34'))
+                self.assert_untouched()
+
+    def test_older_series(self):
+        (self.tree / SERVICE).write_bytes(SERIES.replace(
+            b'SION = 74', b'SION = 68').replace(b"'Hibiscus': 74",
+                                                b'"Epoxy": 68'))
+        # Its lines may stand elsewhere.
+        (self.tree / 'nova/x.py').write_bytes(b'zero\n' + BEFORE)
+        self.before = snapshot(self.tree)
+        self.tool('apply', said='applied 31+rbd.7')
+        self.tool('check', said='applied 31+rbd.7')
+        self.assertEqual(b'zero\n' + AFTER,
+                         (self.tree / 'nova/x.py').read_bytes())
+        self.tool('revert')
+        self.assert_untouched()
+
+    def test_content_of_another_series_is_replaced(self):
+        ini = self.checkout / 'patches/upstream.ini'
+        ini.write_text(ini.read_text().replace(
+            'nova/y.py = ', 'nova/y.py =\n    %s\n    ' %
+            patch_queue.digest(b'older y\n')))
+        self.tool('check', code=NOT_APPLIED)
+        (self.tree / 'nova/y.py').write_bytes(b'older y\n')
+        self.before = snapshot(self.tree)
+        self.tool('apply')
+        self.assert_applied()
+        self.tool('revert')
+        self.assert_untouched()
+
     def test_collision(self):
         (self.tree / 'nova/new/deep').mkdir(parents=True)
         (self.tree / 'nova/new/deep/z.py').write_bytes(b'')
@@ -268,7 +313,7 @@ class ApplyRevertTest(ToolTestCase):
 
     def test_usage(self):
         for args in ((), ('apply',), ('mend', self.tree), ('export',),
-                     ('export', '--release', self.tree)):
+                     ('export', '--release', '34', self.tree)):
             run = self.run_tool(*args)
             self.assertEqual(USAGE, run.returncode, args)
         run = self.run_tool('--help')
@@ -358,7 +403,9 @@ class InterruptedTest(ToolTestCase):
 
 
 class RealReleaseTest(testtools.TestCase):
-    """Our own change on the release it is made for."""
+    """Our own change on the newest release."""
+
+    RELEASE = '34'
 
     def setUp(self):
         super().setUp()
@@ -369,7 +416,8 @@ class RealReleaseTest(testtools.TestCase):
         for name in ('nova', 'patches'):
             shutil.copytree(small_checkout.CHECKOUT / name,
                             self.checkout / name)
-        self.wheel = upstream_wheel.Wheel(small_checkout.CHECKOUT)
+        self.wheel = upstream_wheel.Wheel(small_checkout.CHECKOUT,
+                                          self.RELEASE)
         cached = self.checkout / 'build' / 'upstream'
         cached.mkdir(parents=True)
         shutil.copy(self.wheel.path, cached)
@@ -413,7 +461,8 @@ class RealReleaseTest(testtools.TestCase):
         self.useFixture(fixtures.EnvironmentVariable('SOURCE_DATE_EPOCH',
                                                      '1790000000'))
         mail = self.tool('export', self.tree)
-        self.assertEqual(mail, self.tool('export', '--release'))
+        self.assertEqual(mail, self.tool('export', '--release',
+                                         self.RELEASE))
         self.tool('apply', self.tree)
         # The mail is the same when the change is on the tree already.
         self.assertEqual(mail, self.tool('export', self.tree))
@@ -423,6 +472,12 @@ class RealReleaseTest(testtools.TestCase):
         self.assertEqual(applied, self.contents())
         self.git('diff', '--quiet', 'HEAD')
         self.tool('check', self.tree)
+
+
+class OldestReleaseTest(RealReleaseTest):
+    """The same on the oldest release that is supported."""
+
+    RELEASE = '29'
 
 
 class ExportTest(ToolTestCase):

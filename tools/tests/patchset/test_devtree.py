@@ -15,7 +15,11 @@ from tools.tests import small_checkout
 PATCHED, REPLACED = 'nova/checks.py', 'nova/i18n.py'
 RELEASE = {PATCHED: b'first\nsecond\n', REPLACED: b'theirs = True\n',
            'nova/__init__.py': b'', 'nova/utils.py': b'u = 1\n',
+           small_checkout.SERVICE: small_checkout.SERIES,
            'nova-34.0.0.dist-info/METADATA': b''}
+
+OLDER = (b'SERVICE_VERSION = 68\n'
+         b"SERVICE_VERSION_ALIASES = {\n    'Epoxy': 68,\n}\n")
 
 
 class RefreshTest(testtools.TestCase):
@@ -114,6 +118,30 @@ class RefreshTest(testtools.TestCase):
                                 self.root)
         self.assertIn('a.patch', str(exc))
         self.assert_upstream(PATCHED)
+
+    def test_tree_of_an_older_release(self):
+        wheel = (self.root / 'build' / 'upstream' /
+                 'nova-31.3.1-py3-none-any.whl')
+        with zipfile.ZipFile(wheel, 'w') as archive:
+            for path, text in dict(RELEASE, **{
+                    small_checkout.SERVICE: OLDER}).items():
+                archive.writestr(path, text)
+        ini = self.root / 'patches' / 'upstream.ini'
+        ini.write_text(ini.read_text().replace(
+            'sha256 = 11', 'sha256 = %s' % patch_queue.digest(
+                wheel.read_bytes())))
+        self.assertIn('nova 31.3.1+rbd.7',
+                      devtree.refresh(self.root, '31'))
+        older = self.root / 'build' / 'tree-31'
+        self.assertEqual(older, devtree.place(self.root, '31.3.1'))
+        self.assertEqual(OLDER, (older / small_checkout.SERVICE).read_bytes())
+        self.assertEqual(self.root / 'nova/new/a.py',
+                         (older / 'nova/new/a.py').resolve())
+        # The one beside it is as it was.
+        self.assert_upstream(small_checkout.SERVICE)
+        exc = self.assertRaises(PatchsetError, devtree.refresh, self.root,
+                                '35')
+        self.assertIn('not made for nova 35 but for 34.0.0, 31.3.1', str(exc))
 
     def test_another_release(self):
         stamp = self.tree / devtree.STAMP
