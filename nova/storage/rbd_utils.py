@@ -2,25 +2,18 @@
 
 """RBD images as disks of instances: what the libvirt driver does with them.
 
-Every call into librados and librbd that may wait for the cluster leaves the
-eventlet hub alone: under eventlet it runs on a native thread of eventlet's
-pool, with native threads on the thread that asks.
+The name and what it offers are upstream's. Parts of it are in modules beside
+this one: rbd_connection, rbd_tools, rbd_snapshots, rbd_removal, rbd_url.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import os
-import re
 import types
 import typing as ty
-import urllib.parse
 
-from oslo_concurrency import processutils
 from oslo_log import log as logging
-from oslo_serialization import jsonutils
-from oslo_service import loopingcall
 from oslo_utils import encodeutils
 from oslo_utils import importutils
 
@@ -28,6 +21,11 @@ import nova.conf
 from nova import exception
 from nova.i18n import _
 from nova import release_compat
+from nova.storage import rbd_connection
+from nova.storage import rbd_removal
+from nova.storage import rbd_snapshots
+from nova.storage import rbd_tools
+from nova.storage import rbd_url
 
 # None without the bindings: only those who make a driver need them.
 rados: ty.Any = importutils.try_import('rados')
@@ -36,99 +34,7 @@ rbd: ty.Any = importutils.try_import('rbd')
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
-# The snapshot of a root disk to which a reverted resize returns.
-RESIZE_SNAPSHOT_NAME = 'nova-resize'
-
-URL_PREFIX = 'rbd://'
-
-# How much longer than for a connection Nova waits for one request on it. Busy
-# clusters serve some requests late while recovering: Ceph itself starts to
-# call one slow after 30 s (osd_op_complaint_time). With the default
-# rbd_connect_timeout of 5 s this makes a minute.
-REQUEST_PATIENCE = 12
-
-# Seconds that a command of the ceph tool gets beyond its own time limits.
-COMMAND_GRACE = 5
-
-# "host:port/nonce", the host of IPv6 in brackets.
-_MON_ADDRESS = re.compile(r'(?P<host>.+):(?P<port>\d+)(?:/\d+)?')
-
-_CONTROL = re.compile(r'[\x00-\x1f\x7f]')
-
-
-def time_limits(connect_timeout: int,
-                read_only: bool = False) -> dict[str, int]:
-    """Return the librados options that end the wait for a lost cluster.
-
-    The argument of ``Rados.connect()`` does not, librados ignores it. Each
-    limit is for one request to the cluster, not for what is made of many.
-
-    A request that merely reads can be given up and made again. One that
-    changes something may still be carried out after it was given up. So only
-    connections that just read get a limit for requests to OSDs; on others
-    flatten, removal and rollback wait for a cluster that recovers, unless its
-    ceph.conf sets ``rados_osd_op_timeout`` for this client. Requests to
-    monitors on such connections, as for the id of a snapshot, get time for
-    the election of a new monitor.
-
-    :param connect_timeout: seconds; 0 and less leave librados' own limits
-        (300 s for a connection, none for requests)
-    :param read_only: whether the connection will be used to read only
-    :returns: seconds by name of option
-    """
-    if connect_timeout <= 0:
-        return {}
-    patience = connect_timeout * REQUEST_PATIENCE
-    if read_only:
-        return {'client_mount_timeout': connect_timeout,
-                'rados_mon_op_timeout': connect_timeout,
-                'rados_osd_op_timeout': patience}
-    return {'client_mount_timeout': connect_timeout,
-            'rados_mon_op_timeout': patience}
-
-
-def _offload(function: ty.Callable, *args: ty.Any, **kwargs: ty.Any) -> ty.Any:
-    """Call a function that may block; in eventlet mode, off the hub.
-
-    It must not log: from a foreign native thread that can deadlock under
-    eventlet (LP#1983863).
-    """
-    return release_compat.off_hub(function, *args, **kwargs)
-
-
-def _has_limit(client: ty.Any, option: str) -> bool:
-    """Tell whether the ceph.conf that a client has read sets a limit."""
-    try:
-        return float(client.conf_get(option)) > 0
-    except (TypeError, ValueError):
-        return False
-
-
-def _open_pool(user: str | None, conf: str | None, pool: str,
-               connect_timeout: int, read_only: bool) -> tuple:
-    """Connect and open a pool, or raise and leave nothing open."""
-    client = rados.Rados(rados_id=user, conffile=conf)
-    try:
-        for option, seconds in time_limits(connect_timeout,
-                                           read_only).items():
-            # How long to wait for a connection is Nova's option. The limits
-            # for requests derive from it just for want of a better value.
-            if (option == 'client_mount_timeout' or
-                    not _has_limit(client, option)):
-                client.conf_set(option, str(seconds))
-        client.connect(timeout=connect_timeout)
-        return client, client.open_ioctx(pool)
-    except BaseException:
-        client.shutdown()
-        raise
-
-
-def _close_pool(client: ty.Any, ioctx: ty.Any) -> None:
-    """Undo :func:`_open_pool`."""
-    try:
-        ioctx.close()
-    finally:
-        client.shutdown()
+RESIZE_SNAPSHOT_NAME = rbd_removal.RESIZE_SNAPSHOT_NAME
 
 
 class RbdProxy:
@@ -216,8 +122,9 @@ class RBDVolumeProxy:
     def _open(self, name: str, pool: str, snapshot: str | None,
               read_only: bool) -> ty.Any:
         try:
-            return _offload(rbd.Image, self.ioctx, name, snapshot=snapshot,
-                            read_only=read_only)
+            return rbd_connection.offload(
+                rbd.Image, self.ioctx, name, snapshot=snapshot,
+                read_only=read_only)
         except rbd.ImageNotFound:
             LOG.debug('There is no rbd image %(pool)s/%(name)s, or no '
                       'snapshot %(snap)s of it.',
@@ -248,7 +155,8 @@ class RBDVolumeProxy:
         return getattr(self.volume, name)
 
 
-class RBDDriver:
+class RBDDriver(rbd_removal.Removal, rbd_snapshots.Snapshots,
+                rbd_tools.CephTools):
     """Work on RBD images in one cluster.
 
     Options that are not given, or are empty, are those of ``[libvirt]``.
@@ -256,7 +164,8 @@ class RBDDriver:
     :param pool: pool of all images for which a method is given none
     :param user: Ceph client name, without ``client.``
     :param ceph_conf: path of the ceph.conf, '' for librados' search path
-    :param connect_timeout: seconds, see :func:`time_limits`
+    :param connect_timeout: seconds, see
+        :func:`nova.storage.rbd_connection.time_limits`
     :raises: RuntimeError if the Ceph bindings are missing
     """
 
@@ -287,6 +196,23 @@ class RBDDriver:
                               'Nova.', name, name)
         raise RuntimeError(_('rbd python libraries not found'))
 
+    # What the parts of this class in other modules reach it by. Replaced
+    # here, RADOSClient and the bindings are replaced there too.
+
+    def _open_client(self, pool: str | None = None) -> RADOSClient:
+        return RADOSClient(self, pool)
+
+    def _open_image(self, name: str, **kwargs: ty.Any) -> RBDVolumeProxy:
+        return RBDVolumeProxy(self, name, **kwargs)
+
+    @staticmethod
+    def _rbd_proxy() -> RbdProxy:
+        return RbdProxy()
+
+    @staticmethod
+    def _bindings() -> ty.Any:
+        return rbd
+
     # Connections
 
     def _connect_to_rados(self, pool: str | None = None,
@@ -301,8 +227,9 @@ class RBDDriver:
         """
         pool = pool or self.pool
         try:
-            return _offload(_open_pool, self.rbd_user, self.ceph_conf, pool,
-                            self.rbd_connect_timeout, read_only)
+            return rbd_connection.offload(
+                rbd_connection.open_pool, rados, self.rbd_user, self.ceph_conf,
+                pool, self.rbd_connect_timeout, read_only)
         except rados.Error as exc:
             # librados names none of these.
             LOG.error('Cannot open Ceph pool %(pool)s as user %(user)s with '
@@ -313,113 +240,7 @@ class RBDDriver:
             raise
 
     def _disconnect_from_rados(self, client: ty.Any, ioctx: ty.Any) -> None:
-        _offload(_close_pool, client, ioctx)
-
-    # The command line tools
-
-    def ceph_args(self) -> list[str]:
-        """Return the options of the ceph and rbd tools for this cluster."""
-        args = ['--id', self.rbd_user] if self.rbd_user else []
-        return args + (['--conf', self.ceph_conf] if self.ceph_conf else [])
-
-    def _tool_environment(self) -> dict[str, str]:
-        """Return the environment in which the tools know our time limits.
-
-        An operator's own CEPH_ARGS come last, so they win.
-        """
-        args = ['--%s=%d' % limit for limit in
-                time_limits(self.rbd_connect_timeout).items()]
-        args += os.environ.get('CEPH_ARGS', '').split()
-        return dict(os.environ, CEPH_ARGS=' '.join(args))
-
-    def _ceph(self, *command: str) -> ty.Any:
-        """Run a command of the ceph tool.
-
-        :returns: its answer, decoded from JSON
-        :raises: nova.exception.StorageError
-        """
-        argv = ['ceph', *command, '--format=json', *self.ceph_args()]
-        limits = time_limits(self.rbd_connect_timeout)
-        if limits:
-            # Ceph's own limits do not cover requests to the manager: without
-            # one "ceph df" waits for ever. The timeout of processutils would
-            # leave the process behind, and under eventlet raises a class that
-            # cannot be named.
-            argv = ['timeout', '--kill-after=%d' % COMMAND_GRACE,
-                    str(sum(limits.values()) + COMMAND_GRACE)] + argv
-        out = self._execute(*argv)
-        # Old releases wrote a line of text before the object.
-        return jsonutils.loads(out[max(out.find('{'), 0):])
-
-    def _execute(self, *argv: str) -> str:
-        """Run a tool of Ceph.
-
-        :returns: what it writes
-        :raises: nova.exception.StorageError, which names no path and no
-            address: tenants may come to see it
-        """
-        try:
-            return processutils.execute(
-                *argv, env_variables=self._tool_environment())[0]
-        except processutils.ProcessExecutionError as exc:
-            LOG.error('The command "%(command)s" failed: %(exc)s',
-                      {'command': ' '.join(argv), 'exc': exc})
-            raise exception.StorageError(
-                reason=_('A command of Ceph failed')) from exc
-
-    def get_mon_addrs(
-            self, strip_brackets: bool = True) -> tuple[list[str], list[str]]:
-        """Return the addresses of the cluster's monitors.
-
-        :param strip_brackets: give IPv6 addresses without brackets, as
-            libvirt wants them
-        :returns: the list of hosts and the list of their ports
-        :raises: nova.exception.StorageError
-        """
-        hosts, ports = [], []
-        for mon in self._ceph('mon', 'dump')['mons']:
-            address = _MON_ADDRESS.fullmatch(mon['addr'])
-            if address is None:
-                raise exception.StorageError(
-                    reason=_('Ceph monitor %s has no usable address')
-                    % mon.get('name'))
-            host = address['host']
-            hosts.append(host.strip('[]') if strip_brackets else host)
-            ports.append(address['port'])
-        return hosts, ports
-
-    def get_pool_info(self) -> dict[str, int]:
-        """Return how much the driver's pool can hold.
-
-        Asked of the ceph tool for the sake of MAX AVAIL, which allows for
-        the copies that the pool keeps of everything; librados tells the raw
-        space of all OSDs only.
-
-        :returns: bytes: 'total' of the cluster, 'free' for new data in the
-            pool and 'used' by the pool
-        :raises: nova.exception.StorageError if the cluster does not tell,
-            nova.exception.NotFound if it has no such pool
-        """
-        usage = self._ceph('df')
-        for pool in usage['pools']:
-            if pool['name'] == self.pool:
-                return {'total': usage['stats']['total_bytes'],
-                        'free': pool['stats']['max_avail'],
-                        'used': pool['stats']['bytes_used']}
-        raise exception.NotFound(_('Pool %s could not be found.') % self.pool)
-
-    def import_image(self, base: str, name: str) -> None:
-        """Make an image from a local file.
-
-        The rbd tool does it, since it leaves out blocks of zeros.
-
-        :param base: path of the file
-        :param name: name of the new image
-        :raises: nova.exception.StorageError
-        """
-        # Format 1, the default of old releases, allows no clones.
-        self._execute('rbd', 'import', '--pool', self.pool, base, name,
-                      '--image-format=2', *self.ceph_args())
+        rbd_connection.offload(rbd_connection.close_pool, client, ioctx)
 
     def export_image(self, base: str, name: str, snap: str,
                      pool: str | None = None) -> None:
@@ -459,31 +280,13 @@ class RBDDriver:
         :returns: these four, unquoted
         :raises: nova.exception.ImageUnacceptable for anything else
         """
-        def unacceptable(reason: str) -> exception.ImageUnacceptable:
-            return exception.ImageUnacceptable(image_id=url, reason=reason)
-
-        if not isinstance(url, str) or not url.startswith(URL_PREFIX):
-            raise unacceptable(_('Not stored in rbd'))
-        try:
-            parts = [urllib.parse.unquote(part, errors='strict')
-                     for part in url[len(URL_PREFIX):].split('/')]
-            ''.join(parts).encode('utf-8')
-        except UnicodeError:
-            raise unacceptable(_('Not valid UTF-8'))
-        if not all(parts):
-            raise unacceptable(_('Blank components'))
-        if len(parts) != 4:
-            raise unacceptable(_('Not an rbd snapshot'))
-        if _CONTROL.search(''.join(parts)):
-            # The bindings end a name at a null character; line feeds would
-            # forge lines of the log.
-            raise unacceptable(_('Control character in a name'))
-        return parts
+        return rbd_url.parse(url)
 
     def get_fsid(self) -> str:
         """Return the id of the cluster."""
         with RADOSClient(self) as client:
-            return encodeutils.safe_decode(_offload(client.cluster.get_fsid))
+            return encodeutils.safe_decode(
+                rbd_connection.offload(client.cluster.get_fsid))
 
     def is_cloneable(self, image_location: ty.Mapping[str, ty.Any],
                      image_meta: ty.Mapping[str, ty.Any]) -> bool:
@@ -609,162 +412,3 @@ class RBDDriver:
                 return True
         except rbd.ImageNotFound:
             return False
-
-    def remove_image(self, name: str) -> None:
-        """Remove an image.
-
-        One that is not there or has snapshots is left at a log line.
-
-        :param name: name of the image
-        """
-        where = {'pool': self.pool, 'name': name}
-        with RADOSClient(self, self.pool) as client:
-            try:
-                RbdProxy().remove(client.ioctx, name)
-            except rbd.ImageNotFound:
-                LOG.warning('The rbd image %(pool)s/%(name)s that was to be '
-                            'removed does not exist.', where)
-            except rbd.ImageHasSnapshots:
-                LOG.error('The rbd image %(pool)s/%(name)s has snapshots, it '
-                          'is not removed.', where)
-
-    def cleanup_volumes(self, filter_fn: ty.Callable[[str], bool]) -> None:
-        """Destroy images of the driver's pool.
-
-        :param filter_fn: tells by its name whether to destroy an image
-        """
-        with RADOSClient(self, self.pool) as client:
-            for volume in RbdProxy().list(client.ioctx):
-                if filter_fn(volume):
-                    self._destroy_volume(client, volume)
-
-    def destroy_volume(self, volume: str, pool: str | None = None) -> None:
-        """Destroy an image.
-
-        While it is busy this is tried again, as often as ``[libvirt]``
-        ``rbd_destroy_volume_retries`` says. If that does not help it is left
-        at an error in the log.
-
-        :param volume: name of the image
-        :param pool: name of its pool, by default the driver's
-        """
-        with RADOSClient(self, pool) as client:
-            self._destroy_volume(client, volume, pool)
-
-    def _destroy_volume(self, client: RADOSClient, volume: str,
-                        pool: str | None = None) -> None:
-        timer = loopingcall.FixedIntervalLoopingCall(
-            self._destroy_step, client.ioctx, volume,
-            {'retries': CONF.libvirt.rbd_destroy_volume_retries}, pool)
-        destroyed = timer.start(
-            interval=CONF.libvirt.rbd_destroy_volume_retry_interval).wait()
-        if not destroyed and not self._try_destroy(client.ioctx, volume, pool):
-            LOG.error('The rbd image %(pool)s/%(name)s is still in use or '
-                      'has snapshots, and is not removed. See "rbd status" '
-                      'and "rbd snap ls" for what holds it.',
-                      {'pool': pool or self.pool, 'name': volume})
-
-    def _destroy_step(self, ioctx: ty.Any, volume: str,
-                      left: dict[str, int], pool: str | None = None) -> None:
-        """One turn of the loop in which an image is destroyed."""
-        if self._try_destroy(ioctx, volume, pool):
-            raise loopingcall.LoopingCallDone(retvalue=True)
-        left['retries'] -= 1
-        if left['retries'] <= 0:
-            raise loopingcall.LoopingCallDone(retvalue=False)
-
-    def _try_destroy(self, ioctx: ty.Any, volume: str,
-                     pool: str | None) -> bool:
-        """Destroy an image if nothing holds it; tell whether it is gone.
-
-        A snapshot that a resize has left is removed for the next attempt.
-        """
-        try:
-            RbdProxy().remove(ioctx, volume)
-            return True
-        except rbd.ImageHasSnapshots:
-            holder = 'has snapshots'
-        except rbd.ImageBusy:
-            holder = 'is in use'
-        LOG.warning('Cannot remove rbd image %(pool)s/%(name)s yet: it '
-                    '%(holder)s', {'pool': pool or self.pool, 'name': volume,
-                                   'holder': holder})
-        if holder == 'has snapshots':
-            try:
-                self.remove_snap(volume, RESIZE_SNAPSHOT_NAME,
-                                 ignore_errors=True, pool=pool)
-            except rbd.ImageBusy as exc:
-                LOG.warning('Cannot remove the snapshot %(snap)s of rbd '
-                            'image %(name)s: %(exc)s',
-                            {'snap': RESIZE_SNAPSHOT_NAME, 'name': volume,
-                             'exc': exc})
-        return False
-
-    # Snapshots
-
-    @staticmethod
-    def _has_snapshot(image: RBDVolumeProxy, name: str) -> bool:
-        # Going through them may ask the cluster too.
-        return name in _offload(
-            lambda: [snap.get('name') for snap in image.list_snaps()])
-
-    def create_snap(self, volume: str, name: str, pool: str | None = None,
-                    protect: bool = False) -> None:
-        """Make a snapshot of an image.
-
-        :param volume: name of the image
-        :param name: name of the snapshot
-        :param pool: name of the image's pool, by default the driver's
-        :param protect: protect it, so that it can be cloned and not removed
-        """
-        LOG.debug('Making snapshot %(snap)s of rbd image %(name)s',
-                  {'snap': name, 'name': volume})
-        with RBDVolumeProxy(self, volume, pool=pool) as image:
-            image.create_snap(name)
-            if protect and not image.is_protected_snap(name):
-                image.protect_snap(name)
-
-    def remove_snap(self, volume: str, name: str, ignore_errors: bool = False,
-                    pool: str | None = None, force: bool = False) -> None:
-        """Remove a snapshot of an image.
-
-        One that is not there, or is protected, is left at a warning.
-
-        :param volume: name of the image
-        :param name: name of the snapshot
-        :param ignore_errors: do not warn; a protected snapshot is not spared
-            then, but left to librbd to refuse (rbd.ImageBusy)
-        :param pool: name of the image's pool, by default the driver's
-        :param force: remove the protection first
-        """
-        what = {'snap': name, 'name': volume}
-        with RBDVolumeProxy(self, volume, pool=pool) as image:
-            if not self._has_snapshot(image, name):
-                if not ignore_errors:
-                    LOG.warning('There is no snapshot %(snap)s of rbd image '
-                                '%(name)s to remove.', what)
-                return
-            if image.is_protected_snap(name):
-                if force:
-                    image.unprotect_snap(name)
-                elif not ignore_errors:
-                    LOG.warning('The snapshot %(snap)s of rbd image %(name)s '
-                                'is protected, it is not removed.', what)
-                    return
-            LOG.debug('Removing snapshot %(snap)s of rbd image %(name)s',
-                      what)
-            image.remove_snap(name)
-
-    def rollback_to_snap(self, volume: str, name: str) -> None:
-        """Return an image to the state it had at a snapshot.
-
-        :param volume: name of the image
-        :param name: name of the snapshot
-        :raises: nova.exception.SnapshotNotFound
-        """
-        with RBDVolumeProxy(self, volume) as image:
-            if not self._has_snapshot(image, name):
-                raise exception.SnapshotNotFound(snapshot_id=name)
-            LOG.debug('Rolling rbd image %(name)s back to snapshot %(snap)s',
-                      {'name': volume, 'snap': name})
-            image.rollback_to_snap(name)

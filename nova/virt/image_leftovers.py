@@ -6,8 +6,13 @@ The one place that knows the names of files on the way to a cache file.
 """
 
 import contextlib
+import fcntl
 import os
 import re
+import shutil
+import tempfile
+import time
+import typing as ty
 
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
@@ -21,6 +26,13 @@ LOG = logging.getLogger(__name__)
 # and for its conversion to raw.
 PART = '.part'
 CONVERTED = '.converted'
+
+# Directories in which nova-image-download works: what their names begin with,
+# the file whose lock shows that one is in use, and the age in seconds at which
+# one without that file, as earlier versions made them, is left over.
+WORKSPACE = '.nova-image-download-'
+WORKSPACE_LOCK = 'lock'
+WORKSPACE_AGE = 24 * 3600
 
 # Files that are written on the way to a cache file: those above, and that of
 # the export engine on a file system that cannot make nameless files (tested
@@ -68,6 +80,7 @@ def reclaim(base_dir: str, lock_path: str) -> None:
         if (name != entry and image_locks.CACHE_NAME.match(name) and
                 not os.path.exists(os.path.join(base_dir, name))):
             _reclaim_lock(os.path.join(lock_path, entry), name, lock_path)
+    reclaim_workspaces(os.path.dirname(os.path.abspath(base_dir)))
 
 
 def _entries(directory: str) -> list[str]:
@@ -108,3 +121,74 @@ def _reclaim_lock(path: str, name: str, lock_path: str) -> None:
     except Exception as exc:
         LOG.error('Could not remove the lock file %(path)s: %(reason)s',
                   {'path': path, 'reason': exc})
+
+
+@contextlib.contextmanager
+def workspace(directory: str) -> ty.Iterator[str]:
+    """Make a directory for one command, and remove it at the end.
+
+    If the process is killed, the next one of these, or the image cache
+    manager, removes it.
+
+    :param directory: where to make it
+    :returns: its path
+    """
+    reclaim_workspaces(directory)
+    while True:
+        path = tempfile.mkdtemp(prefix=WORKSPACE, dir=directory)
+        lock = os.path.join(path, WORKSPACE_LOCK)
+        try:
+            file = open(lock, 'w')
+        except FileNotFoundError:
+            # It was empty, and was taken for a leftover.
+            continue
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                # It is being removed.
+                continue
+            except OSError:
+                # Where there are no locks, none is ever taken for a leftover.
+                pass
+            if not os.path.exists(lock):
+                continue
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
+            return
+
+
+def reclaim_workspaces(directory: str) -> None:
+    """Remove the directories that commands which were killed left.
+
+    :param directory: where they were made
+    """
+    for entry in _entries(directory):
+        path = os.path.join(directory, entry)
+        if entry.startswith(WORKSPACE) and os.path.isdir(path) and (
+                not os.path.islink(path)):
+            _reclaim_workspace(path)
+
+
+def _reclaim_workspace(path: str) -> None:
+    try:
+        try:
+            with open(os.path.join(path, WORKSPACE_LOCK), 'r+') as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path)
+        except FileNotFoundError:
+            if time.time() - os.stat(path).st_mtime > WORKSPACE_AGE:
+                shutil.rmtree(path)
+            else:
+                # If it is not empty, it may be in use.
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+    except (BlockingIOError, FileNotFoundError):
+        return
+    except OSError as exc:
+        LOG.error('Could not remove %(path)s, left by an interrupted '
+                  'download: %(reason)s', {'path': path, 'reason': exc})
+    else:
+        LOG.debug('Looked after %s of a command that is gone', path)

@@ -48,9 +48,10 @@ def parser() -> argparse.ArgumentParser:
         help='see whether a boot on this node would read images from RBD',
         description='Look at everything that a direct download needs, and '
         'say what is wrong and what to do about it. Changes nothing. Exit '
-        'status 0 only if a boot would read the image from RBD, 1 if it '
+        'status 0 only if a boot would read the image from RBD, 1 only if it '
         'would not, 2 if the command line or the configuration cannot be '
-        'used.')
+        'used, 3 if it could not be found out. Given by root, all commands '
+        'run as the owner of the directory of the instances.')
     check.add_argument('image', nargs='?', metavar='IMAGE',
                        help='id or name of an image; without one the newest '
                        'images stand for it')

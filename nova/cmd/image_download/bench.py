@@ -12,17 +12,22 @@ import os
 import resource
 import shutil
 import statistics
-import tempfile
 import typing as ty
 
 from nova.cmd.image_download import download
+from nova.cmd.image_download import node_user
 from nova.cmd.image_download import service_user
+from nova.cmd.image_download import units
 import nova.conf
 from nova import context as nova_context
+from nova.virt import image_leftovers
 
 CONF = nova.conf.CONF
 
 WAYS = ('rbd', 'http')
+
+# A copy leaves one part in so many of the disk free: servers run on it.
+RESERVED = 20
 
 
 @dataclasses.dataclass
@@ -72,37 +77,42 @@ def run(context: nova_context.RequestContext, image: dict[str, ty.Any],
         returns what is called with its progress
     :raises: OperatorError if there is no room; what a download raises
     """
-    if not os.path.isdir(CONF.instances_path):
+    download.check_user()
+    reason = node_user.why_not_writable(CONF.instances_path)
+    if reason:
         raise service_user.OperatorError(
-            'there is no directory %s' % CONF.instances_path,
-            'run this on a compute node, with the nova.conf of nova-compute')
-    free = shutil.disk_usage(CONF.instances_path).free
-    if free < (image.get('size') or 0):
-        raise service_user.OperatorError(
-            '%s has %d bytes free, a copy of the image needs %d'
-            % (CONF.instances_path, free, image['size']), 'free some')
-    try:
-        directory = tempfile.mkdtemp(prefix='.nova-image-download-',
-                                     dir=CONF.instances_path)
-    except OSError as exc:
-        raise service_user.OperatorError(
-            'cannot write to [DEFAULT]/instances_path: %s' % exc,
+            'cannot write to [DEFAULT]/instances_path: %s' % reason,
             'run it as the user of nova-compute')
+    image_leftovers.reclaim_workspaces(CONF.instances_path)
+    _check_space(image)
     runs = []
-    try:
+    with image_leftovers.workspace(CONF.instances_path) as directory:
         path = os.path.join(directory, 'image')
         for number in range(1, rounds + 1):
-            # Nobody is always the one who finds the caches filled.
+            # Neither is always the one that finds the caches filled.
             for method in WAYS if number % 2 else reversed(WAYS):
                 show = began(method, number)
                 before = _cpu_seconds()
-                outcome = download.fetch(context, image, path, method,
-                                                 show)
+                outcome = download.fetch(context, image, path, method, show)
                 runs.append(Run(number, outcome, _cpu_seconds() - before))
                 os.unlink(path)
-    finally:
-        shutil.rmtree(directory)
     return runs
+
+
+def _check_space(image: dict[str, ty.Any]) -> None:
+    """Raise OperatorError if a copy would take the room of running servers."""
+    usage = shutil.disk_usage(CONF.instances_path)
+    reserve = max(usage.total // RESERVED,
+                  CONF.reserved_host_disk_mb << 20)
+    needed = (image.get('size') or 0) + reserve
+    if usage.free < needed:
+        size = units.format_bytes
+        raise service_user.OperatorError(
+            '%s has %s free; a copy of the image takes %s, and %s have to '
+            'stay free for servers' % (
+                CONF.instances_path, size(usage.free),
+                size(image.get('size') or 0), size(reserve)),
+            'free some, or take a smaller image')
 
 
 def _cpu_seconds() -> float:

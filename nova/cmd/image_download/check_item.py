@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from nova.cmd.image_download.printable import printable
+
 OK = 'ok'
 PROBLEM = 'problem'
+UNKNOWN = 'unknown'
 WARNING = 'warning'
 NOT_APPLICABLE = 'not applicable'
 
@@ -17,7 +20,9 @@ class Item:
     """One thing that was looked at.
 
     :ivar topic: what, in a few words
-    :ivar state: OK, PROBLEM, WARNING or NOT_APPLICABLE
+    :ivar state: OK; PROBLEM: a boot does not read from RBD; UNKNOWN: it
+        could not be found out whether it does; WARNING: it does, but; or
+        NOT_APPLICABLE
     :ivar found: the evidence
     :ivar remedy: what to do about a problem or a warning
     """
@@ -26,3 +31,8 @@ class Item:
     state: str
     found: str
     remedy: str = ''
+
+    def __post_init__(self) -> None:
+        # Both may hold names that a tenant chose.
+        object.__setattr__(self, 'found', printable(self.found))
+        object.__setattr__(self, 'remedy', printable(self.remedy))

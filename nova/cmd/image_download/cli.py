@@ -22,6 +22,7 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
 import sys
 import typing as ty
 
@@ -32,9 +33,13 @@ from nova.cmd.image_download import arguments
 from nova.cmd.image_download import bench
 from nova.cmd.image_download import bench_page
 from nova.cmd.image_download import check
+from nova.cmd.image_download import check_item
 from nova.cmd.image_download import completion
 from nova.cmd.image_download import download
+from nova.cmd.image_download import image_names
+from nova.cmd.image_download import node_user
 from nova.cmd.image_download import output
+from nova.cmd.image_download.printable import printable
 from nova.cmd.image_download import progress
 from nova.cmd.image_download import service_user
 import nova.conf
@@ -48,6 +53,7 @@ CONF = nova.conf.CONF
 EXIT_OK = 0
 EXIT_PROBLEM = 1
 EXIT_USAGE = 2
+EXIT_UNKNOWN = 3
 EXIT_SIGNAL = 128
 
 # Seconds that a check waits for an answer of Keystone or Glance if nova.conf
@@ -77,11 +83,9 @@ def _configure(args: argparse.Namespace) -> None:
                           init_rpc=False)
     except cfg.ConfigFilesPermissionDeniedError as exc:
         raise service_user.OperatorError(
-            str(exc), 'run it as the user of nova-compute, with "sudo -u '
-            'nova"')
-    except cfg.Error as exc:
-        raise service_user.OperatorError(
-            'the configuration cannot be used: %s' % exc, 'correct it')
+            '%s, as %s' % (exc, node_user.name()),
+            'run this as the user of nova-compute, or make the files '
+            'readable for that user')
 
 
 def _set_up_logging(debug: bool, level: int) -> None:
@@ -94,10 +98,6 @@ def _set_up_logging(debug: bool, level: int) -> None:
     handler.setFormatter(logging.Formatter(
         '%(asctime)s %(levelname)s %(name)s %(message)s' if debug
         else '%(levelname)s: %(message)s'))
-    if not debug:
-        # The summary says it too.
-        handler.addFilter(lambda record: not str(record.msg).startswith(
-            download.SUCCESS))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if debug else level)
@@ -112,14 +112,26 @@ def _check(args: argparse.Namespace) -> int:
         if CONF[group].timeout is None:
             CONF.set_override('timeout', HTTP_TIMEOUT, group)
     CONF.set_override('num_retries', 0, 'glance')
-    items = list(check.run(args.image))
+    items = []
+    try:
+        for item in check.run(args.image):
+            items.append(item)
+    except (cfg.Error, service_user.OperatorError):
+        raise
+    except Exception as exc:
+        # It must not be taken for an answer.
+        items.append(check_item.Item(
+            'check', check_item.UNKNOWN, 'the check itself failed, %s'
+            % service_user.describe(exc), 'report this as a bug, with what '
+            '--debug shows'))
+        logging.getLogger(__name__).debug('The check failed', exc_info=True)
     good = check.over_rbd(items)
     if args.format == 'json':
         print(output.check_json(items, good))
     else:
         print(output.check_table(items))
         print(output.verdict(items, args.image))
-    return EXIT_OK if good else EXIT_PROBLEM
+    return {True: EXIT_OK, False: EXIT_PROBLEM, None: EXIT_UNKNOWN}[good]
 
 
 # Downloads
@@ -143,15 +155,18 @@ class _Glance:
 
     def __init__(self) -> None:
         self.context = service_user.context()
-        service_user.identity(self.context)
+        self._identity = service_user.identity(self.context)
         self._service = service_user.service()
 
     def show(self, image: str) -> dict[str, ty.Any]:
-        found = service_user.show(self._service, self.context, image)
+        found = image_names.show(self._service, self.context, image,
+                                 self._identity.project_id)
         if found.get('status') != 'active':
             raise service_user.OperatorError(
                 'image %s is %s' % (found['id'], found.get('status')),
                 'wait until it is active, or activate it')
+        # A name may be that of more than one image.
+        print('This is %s' % image_names.describe(found), file=sys.stderr)
         return found
 
 
@@ -169,7 +184,7 @@ def _fetch(args: argparse.Namespace) -> int:
     try:
         with _progress(image['id']) as show:
             outcome = download.fetch(glance.context, image, path,
-                                             args.method, show)
+                                         args.method, show)
     except (exception.NovaException, OSError) as exc:
         print(_told(exc), file=sys.stderr)
         return EXIT_PROBLEM
@@ -184,8 +199,7 @@ def _precache(args: argparse.Namespace) -> int:
         try:
             image = glance.show(name)
             with _progress(image['id']) as show:
-                outcome = download.precache(glance.context, image,
-                                                    show)
+                outcome = download.precache(glance.context, image, show)
         except (exception.NovaException, service_user.OperatorError,
                 OSError) as exc:
             print('%s: %s' % (name, exc if isinstance(
@@ -255,6 +269,7 @@ def main(argv: ty.Sequence[str] | None = None) -> int:
     :param argv: its arguments, by default those of the process
     :returns: the exit status
     """
+    argv = sys.argv[1:] if argv is None else list(argv)
     args = arguments.parser().parse_args(argv)
     if args.command == 'complete':
         # Needs no configuration.
@@ -265,10 +280,23 @@ def main(argv: ty.Sequence[str] | None = None) -> int:
     debug = getattr(args, 'debug', False)
     try:
         _configure(args)
+        try:
+            status = node_user.run_as_owner(argv)
+        except (OSError, subprocess.SubprocessError):
+            # As in a container without the right to; see node_user.doubt.
+            status = None
+        if status is not None:
+            return status
         _set_up_logging(debug, logging.CRITICAL if args.command == 'check'
                         else logging.WARNING)
         objects.register_all()
         return COMMANDS[args.command](args)
+    except cfg.Error as exc:
+        # Some values are looked at when they are used only.
+        print('nova-image-download: the configuration cannot be used: %s. '
+              'To fix this, correct it.' % printable(str(exc)),
+              file=sys.stderr)
+        return EXIT_USAGE
     except service_user.OperatorError as exc:
         print('nova-image-download: %s' % exc, file=sys.stderr)
         return EXIT_USAGE

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import stat
 import typing as ty
 
 from nova.cmd.image_download.check_item import Item
@@ -14,10 +15,11 @@ from nova.cmd.image_download.check_item import NOT_APPLICABLE
 from nova.cmd.image_download.check_item import OK
 from nova.cmd.image_download.check_item import PROBLEM
 from nova.cmd.image_download.check_item import WARNING
-from nova.cmd.image_download import service_user
+from nova.cmd.image_download import node_user
 from nova.cmd.image_download import units
 from nova.image import location_policy
 from nova.image import locations
+from nova.storage import export_process
 from nova.storage.rbd_export import errors
 from nova.storage import rbd_transfer
 
@@ -28,6 +30,16 @@ MONITORS = 6
 
 # Where librados looks for its configuration, see "man ceph-conf".
 CEPH_CONFS = ('/etc/ceph/ceph.conf', '~/.ceph/ceph.conf')
+
+# The engine's codes by what is at fault; see nova.storage.rbd_export.errors.
+ENGINE_CODES = frozenset(['bindings', 'unexpected', 'bad_arguments', 'killed',
+                          'limits'])
+CONF_CODES = frozenset(['no_conf', 'conf_not_readable', 'bad_conf',
+                        'no_monitors'])
+KEY_CODES = frozenset(['no_key', 'keyring_not_readable', 'bad_keyring'])
+
+# Longest part of a ceph.conf that is searched for keys, in bytes.
+CONF_SIZE = 1 << 20
 
 # Other pools that are named in one line.
 NAMED_POOLS = 5
@@ -48,14 +60,14 @@ def survey(cluster: rbd_transfer.Cluster
         facts = rbd_transfer.survey(cluster, pools)
     except rbd_transfer.TransferError as exc:
         failure, facts = exc, dict(exc.facts)
-    items = [_bindings(facts, failure), _ceph_conf(cluster)]
-    if facts.get('client') is None:
-        why = ('the Ceph bindings are missing' if failure is not None and
-               failure.code == 'bindings' else 'the export engine failed')
-        items += [Item(topic, NOT_APPLICABLE, why) for topic in
+    items = [_bindings(facts, failure), _ceph_conf(cluster, failure)]
+    if items[0].state == PROBLEM:
+        items += [Item(topic, NOT_APPLICABLE, 'the export engine does not '
+                       'run') for topic in
                   ('keyring', 'cluster', 'pools', 'other pools')]
         return facts, items
-    items.append(_keyring(facts))
+    facts.setdefault('client', 'client.%s' % (cluster.user or 'admin'))
+    items.append(_keyring(facts, failure, cluster))
     usable = all(item.state != PROBLEM for item in items)
     items.append(_connection(facts, failure, usable))
     if 'pools' not in facts:
@@ -74,57 +86,126 @@ def _bindings(facts: dict[str, ty.Any],
         return Item(topic, OK, '%s (Python %s) has them, librbd %s'
                     % (facts['python'], facts['python_version'],
                        facts['librbd']))
-    if failure is not None and failure.code == 'bindings':
-        return Item(topic, PROBLEM, str(failure).partition(';')[0],
-                    'install the packages python3-rados and python3-rbd')
-    return Item(topic, PROBLEM, 'the export engine does not run: %s'
-                % (failure or 'it said nothing'),
-                'install Nova on this node again')
+    unreadable = _unreadable_engine()
+    if unreadable:
+        return Item(topic, PROBLEM, 'the export engine does not run, since '
+                    '%s cannot read %s' % (node_user.name(), unreadable),
+                    'run "chmod -R a+rX %s"' % _engine_directory())
+    if failure is not None and failure.code not in ENGINE_CODES:
+        # Without them it does not get as far as to this.
+        return Item(topic, OK, 'the export engine runs')
+    return Item(topic, PROBLEM, str(failure or 'the export engine reported '
+                                    'nothing'),
+                failure.remedy if failure is not None
+                else errors.CAUSES['unexpected'].remedy)
 
 
-def _ceph_conf(cluster: rbd_transfer.Cluster) -> Item:
+def _engine_directory() -> str:
+    return os.path.dirname(export_process.engine_path())
+
+
+def _unreadable_engine() -> str:
+    """Return the first file of the engine that cannot be read, '' if none."""
+    directory = _engine_directory()
+    try:
+        names = sorted(name for name in os.listdir(directory)
+                       if name.endswith('.py'))
+    except OSError:
+        return directory
+    for name in names:
+        path = os.path.join(directory, name)
+        if not os.access(path, os.R_OK):
+            return path
+    return ''
+
+
+def _ceph_conf(cluster: rbd_transfer.Cluster,
+               failure: rbd_transfer.TransferError | None) -> Item:
     topic = 'ceph.conf'
-    paths = [cluster.conf] if cluster.conf else [
-        os.environ.get('CEPH_CONF') or '',
-        *map(os.path.expanduser, CEPH_CONFS)]
-    for path in filter(None, paths):
+    if failure is not None and failure.code in CONF_CODES:
+        return Item(topic, PROBLEM, str(failure), failure.remedy)
+    paths = conf_paths(cluster)
+    for path in paths:
         if os.access(path, os.R_OK):
             return Item(topic, OK, '%s can be read' % path)
         if os.path.exists(path):
             return Item(topic, PROBLEM, '%s cannot be read by %s'
-                        % (path, service_user.user_name(os.geteuid())),
-                        '"chmod a+r %s" (it holds no secret)' % path)
-    return Item(topic, PROBLEM, 'there is no %s'
-                % ' and no '.join(filter(None, paths)),
-                'write the output of "ceph config generate-minimal-conf" '
-                'there, or name another file with [glance]/rbd_ceph_conf')
+                        % (path, node_user.name()),
+                        errors.CAUSES['conf_not_readable'].remedy)
+    return Item(topic, PROBLEM, 'there is no %s' % ' and no '.join(paths),
+                errors.CAUSES['no_conf'].remedy)
 
 
-def _keyring(facts: dict[str, ty.Any]) -> Item:
+def conf_paths(cluster: rbd_transfer.Cluster) -> list[str]:
+    """Return where the ceph.conf may be, in the order of librados."""
+    if cluster.conf:
+        return [cluster.conf]
+    return [path for path in (os.environ.get('CEPH_CONF') or '',
+                              *map(os.path.expanduser, CEPH_CONFS)) if path]
+
+
+def _keyring(facts: dict[str, ty.Any],
+             failure: rbd_transfer.TransferError | None,
+             cluster: rbd_transfer.Cluster) -> Item:
+    """Return where the key is.
+
+    Only librados knows all the places. That the cluster was asked shows that
+    there is a key, or that none is needed.
+    """
     topic, client = 'keyring', facts['client']
-    keyrings = facts.get('keyrings', [])
-    for keyring in keyrings:
-        if keyring['state'] == 'ok':
-            return Item(topic, OK, '%s has an entry for %s'
-                        % (keyring['path'], client))
-    states = {'missing': 'is missing', 'unreadable': 'cannot be read',
-              'no entry': 'has no entry for %s' % client}
-    for state in ('unreadable', 'no entry', 'missing'):
-        for keyring in keyrings:
-            if keyring['state'] != state:
-                continue
-            path = keyring['path']
-            remedy = ('make it readable for the user of nova-compute, as by '
-                    '"chown %s %s"'
-                    % (service_user.user_name(os.geteuid()), path)
-                    if state == 'unreadable' else
-                    'store the output of "ceph auth get %s" in %s, readable '
-                    'for the user of nova-compute alone, or correct '
-                    '[glance]/rbd_user' % (client, path))
-            return Item(topic, PROBLEM, '%s %s' % (path, states[state]),
-                        remedy)
-    return Item(topic, NOT_APPLICABLE, 'without a ceph.conf nobody knows '
-                'where it is')
+    if failure is not None and failure.code in KEY_CODES:
+        remedy = failure.remedy
+        if client == 'client.admin':
+            # Its key is for administrators alone.
+            remedy = ('set [glance]/rbd_user to a client that may read the '
+                      'pool of the images and nothing else, and store its '
+                      'keyring')
+        return Item(topic, PROBLEM, str(failure), remedy)
+    used = [keyring['path'].strip() for keyring in facts.get('keyrings', [])
+            if keyring['state'] == 'ok']
+    for path in [*used[:1], *_files_with_keys(cluster)]:
+        if _readable_by_all(path):
+            return Item(topic, WARNING, '%s holds a key, and all users of '
+                        'this node may read it' % path,
+                        'run "chmod o= %s", and let the user of nova-compute '
+                        'read it by its owner or its group' % path)
+    if used:
+        return Item(topic, OK, '%s has an entry for %s' % (used[0], client))
+    if facts.get('fsid'):
+        return Item(topic, OK, '%s needs no keyring: ceph.conf names its key, '
+                    'or the cluster asks for none' % client)
+    return Item(topic, NOT_APPLICABLE, 'no keyring has an entry for %s; '
+                'ceph.conf may name its key' % client)
+
+
+def _files_with_keys(cluster: rbd_transfer.Cluster) -> ty.Iterator[str]:
+    """Yield the ceph.conf if it has a key, and the files that it names."""
+    for path in conf_paths(cluster):
+        try:
+            with open(path, encoding='utf-8', errors='replace') as f:
+                text = f.read(CONF_SIZE)
+        except OSError:
+            continue
+        if re.search(r'^\s*key\s*=', text, re.MULTILINE):
+            yield path
+        yield from re.findall(r'^\s*key[ _]?file\s*=\s*(/\S+)', text,
+                              re.MULTILINE)
+        return
+
+
+def _readable_by_all(path: str) -> bool:
+    """Return whether every user may read a file, its directories included."""
+    try:
+        if not os.stat(path).st_mode & stat.S_IROTH:
+            return False
+        directory = os.path.dirname(os.path.realpath(path))
+        while directory != os.path.dirname(directory):
+            if not os.stat(directory).st_mode & stat.S_IXOTH:
+                return False
+            directory = os.path.dirname(directory)
+    except OSError:
+        return False
+    return True
 
 
 def _connection(facts: dict[str, ty.Any],
@@ -140,21 +221,19 @@ def _connection(facts: dict[str, ty.Any],
                     'it is not reached without what is missing above')
     if failure is None:
         return Item(topic, PROBLEM, 'it gave no fsid', 'look at its health')
-    found = str(failure).partition(';')[0]
     if failure.code == 'permission':
         keyrings = [keyring['path'] for keyring in facts.get('keyrings', [])
                     if keyring['state'] == 'ok']
         return Item(topic, PROBLEM, '%s: its key is wrong, or has no '
-                    'capability on the monitors' % found,
+                    'capability on the monitors' % failure,
                     'store the output of "ceph auth get %s" in %s; its caps '
                     'must be %s' % (client, ' or '.join(keyrings) or
                                     'its keyring', caps(['images'])))
     if failure.unreachable:
-        return Item(topic, PROBLEM, found + _monitors(facts),
-                    'see whether these are the monitors ("ceph mon dump"), '
+        return Item(topic, PROBLEM, str(failure) + _monitors(facts),
+                    'check whether these are the monitors ("ceph mon dump"), '
                     'whether they run, and whether a firewall is between')
-    return Item(topic, PROBLEM, found,
-                failure.remedy)
+    return Item(topic, PROBLEM, str(failure), failure.remedy)
 
 
 def rights(facts: dict[str, ty.Any]) -> dict[str, str]:
@@ -257,10 +336,18 @@ def _other_pools(facts: dict[str, ty.Any], wanted: list[str]) -> Item:
     if others:
         complaints.append('can read %s' % _some(others))
     if complaints:
-        return Item(topic, WARNING, '%s %s; whoever takes over this node can '
-                    'too' % (client, ' and '.join(complaints)),
+        return Item(topic, WARNING, '%s %s; an intruder on this node can too'
+                    % (client, ' and '.join(complaints)),
                     'use a key of its own for direct downloads, with %s'
                     % caps(wanted or ['images']))
+    silent = [entry['pool'] for entry in pools
+              if entry['write'] not in ('yes', 'no', 'missing')]
+    if silent:
+        return Item(topic, WARNING, 'it could not be found out whether %s '
+                    'can write to %s: the cluster did not answer within %d s'
+                    % (client, _some(silent), rbd_transfer.SURVEY_TIMEOUT),
+                    'check whether these pools are full, with "ceph health '
+                    'detail"')
     looked = '%d pools looked at' % len(pools)
     if not facts.get('all_pools'):
         looked += ', not all'
@@ -311,8 +398,7 @@ def judge_sample(image: dict[str, ty.Any],
         if sample['code'] == 'permission':
             remedy = '"ceph auth caps %s %s"' % (
                 facts['client'], caps([location.pool]))
-        return Item(topic, PROBLEM, sample['message'].partition(';')[0],
-                    remedy)
+        return Item(topic, PROBLEM, sample['message'], remedy)
     if image.get('size') and image['size'] != sample['size']:
         return Item(topic, PROBLEM, 'it has %d bytes in RBD and %d in Glance'
                     % (sample['size'], image['size']),

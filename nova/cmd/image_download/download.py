@@ -1,38 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Downloads that somebody watches: by which way, how far, how fast.
+"""One download that is watched: by which way, how far, how fast.
 
-What downloads is Nova's own code, unchanged; this sees what it reports. The
-way that was taken is read from the line "Successfully transferred using rbd"
-in the log, which other projects rely on too.
+What downloads is Nova's own code, unchanged; this sees what it announces.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import os
-import secrets
 import threading
 import time
 import typing as ty
 
+from nova.cmd.image_download import node_user
 from nova.cmd.image_download import service_user
 import nova.conf
 from nova import context as nova_context
 from nova.image import direct_download
 from nova.image import glance
 from nova.storage import rbd_transfer
+from nova.virt import image_leftovers
 from nova.virt import images
 
 CONF = nova.conf.CONF
 
 # Seconds between two looks at a file that grows.
 INTERVAL = 0.2
-
-# What the line in the log begins with that tells of a download over RBD.
-SUCCESS = 'Successfully transferred using rbd'
 
 
 @dataclasses.dataclass
@@ -77,20 +72,15 @@ class Watch:
         self._path = path
         self._show = show
         self._total = image.get('size') or 0
-        self._facts: dict[str, ty.Any] | None = None
+        self._direct: direct_download.Downloaded | None = None
+        self._context = contextlib.ExitStack()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
         self._started = 0.0
         self.progress: list[tuple[float, int]] = []
 
     def __enter__(self) -> 'Watch':
-        log = logging.getLogger(direct_download.__name__)
-        self._level = log.level
-        log.setLevel(min(logging.INFO, log.getEffectiveLevel()))
-        # A handler would have a lock, which under eventlet is an open file.
-        log.addFilter(self)
-        self._watching = rbd_transfer.watching(self._observe)
-        self._watching.__enter__()
+        self._context.enter_context(rbd_transfer.watching(self._observe))
         self._started = time.monotonic()
         self._thread.start()
         return self
@@ -98,21 +88,13 @@ class Watch:
     def __exit__(self, *exc: object) -> None:
         self._ended.set()
         self._thread.join()
-        self._watching.__exit__(None, None, None)
-        log = logging.getLogger(direct_download.__name__)
-        log.removeFilter(self)
-        log.setLevel(self._level)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Look at a line of the log, and let it pass."""
-        facts: ty.Any = record.args
-        if str(record.msg).startswith(SUCCESS) and isinstance(facts, dict):
-            self._facts = facts
-        return True
+        self._context.close()
 
     def _observe(self, happening: object) -> None:
         if isinstance(happening, rbd_transfer.Progress) and happening.total:
             self._note(happening.done, happening.total)
+        elif isinstance(happening, direct_download.Downloaded):
+            self._direct = happening
 
     def _poll(self) -> None:
         while not self._ended.wait(INTERVAL):
@@ -125,7 +107,7 @@ class Watch:
         self._show(done, total)
 
     def outcome(self, path: str) -> Outcome:
-        """Say what came of it.
+        """Return what came of it.
 
         :param path: the file
         """
@@ -133,11 +115,11 @@ class Watch:
         stat = os.stat(path)
         size, data, method = stat.st_size, None, 'http'
         verified = self._verified_by_http()
-        if self._facts is not None:
+        if self._direct is not None:
             # The file may have been converted since.
-            method, size = 'rbd', self._facts['size']
-            data = self._facts['data']
-            verified = self._facts['proofs'].removeprefix('verified by ')
+            method, size = 'rbd', self._direct.result.size
+            data = self._direct.result.data_bytes
+            verified = ' and '.join(self._direct.proofs) or 'unverified'
         return Outcome(method, size, data, stat.st_blocks * 512, seconds,
                        verified, [*self.progress, (seconds, size)])
 
@@ -178,18 +160,21 @@ def by_way_of(method: str) -> ty.Iterator[None]:
 
 
 def check_target(path: str) -> tuple[str, str]:
-    """See that a file can be written.
+    """Check that a file can be written.
 
     :returns: its directory and its name
     :raises: OperatorError
     """
     directory, name = os.path.split(os.path.abspath(path))
     if os.path.lexists(path) and not os.path.isfile(path):
-        raise service_user.OperatorError('%s is no regular file' % path,
+        raise service_user.OperatorError('%s is not a regular file' % path,
                                          'name another')
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise service_user.OperatorError('cannot write to the directory %s'
-                                         % directory, 'name another file')
+    reason = node_user.why_not_writable(directory)
+    if reason:
+        raise service_user.OperatorError(
+            '%s cannot write to %s: %s' % (node_user.name(), directory,
+                                           reason),
+            'name a file in another directory')
     return directory, name
 
 
@@ -208,10 +193,9 @@ def fetch(context: nova_context.RequestContext, image: dict[str, ty.Any],
     :raises: OperatorError if nothing can be written there; what the download
         raises
     """
-    directory, name = check_target(path)
-    part = os.path.join(directory, '.%s.nova-image-download-%s'
-                        % (name[:100], secrets.token_hex(8)))
-    try:
+    directory, _name = check_target(path)
+    with image_leftovers.workspace(directory) as room:
+        part = os.path.join(room, 'image')
         with by_way_of(method), Watch(image, part, show) as watch:
             glance.API().download(context, image['id'], dest_path=part)
             # nova-compute does so when it is in the cache.
@@ -222,9 +206,6 @@ def fetch(context: nova_context.RequestContext, image: dict[str, ty.Any],
                 os.close(descriptor)
             outcome = watch.outcome(part)
         os.rename(part, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
     return outcome
 
 
@@ -243,31 +224,46 @@ def precache(context: nova_context.RequestContext, image: dict[str, ty.Any],
         download raises
     """
     path = service_user.cache_path(image['id'])
-    _check_owner()
+    check_user()
+    image_leftovers.reclaim_workspaces(CONF.instances_path)
     if not os.path.exists(path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with Watch(image, path + '.part', show) as watch:
-            # It may have waited for somebody else who fetched it.
-            if images.fetch_to_raw(context, image['id'], path) is not False:
+        with _usual_modes(), Watch(image, path + '.part', show) as watch:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            fetched = images.fetch_to_raw(context, image['id'], path)
+            # Another process may have done it meanwhile.
+            if fetched is not False:
                 return watch.outcome(path)
-    # Else it would be removed as if nobody had asked for it. It may belong to
-    # QEMU's user, while it is in use; it is not removed then.
+    # Else it would be removed as if it had not been asked for. It may belong
+    # to QEMU's user, while it is in use; it is not removed then.
     with contextlib.suppress(PermissionError):
         os.utime(path)
     stat = os.stat(path)
     return Outcome('', stat.st_size, None, stat.st_blocks * 512, 0.0, '')
 
 
-def _check_owner() -> None:
+@contextlib.contextmanager
+def _usual_modes() -> ty.Iterator[None]:
+    """Let new files be readable for QEMU, whatever the operator's shell has.
+
+    Services have this umask; "sudo" keeps a stricter one.
+    """
+    before = os.umask(0o022)
     try:
-        stat = os.stat(CONF.instances_path)
+        yield
+    finally:
+        os.umask(before)
+
+
+def check_user() -> None:
+    """Raise OperatorError if files of this user may disturb nova-compute."""
+    try:
+        os.stat(CONF.instances_path)
     except OSError as exc:
         raise service_user.OperatorError(
             'cannot use [DEFAULT]/instances_path: %s' % exc,
             'run this on a compute node, with the nova.conf of nova-compute')
-    if stat.st_uid != os.geteuid():
-        owner = service_user.user_name(stat.st_uid)
+    reason, remedy = node_user.doubt()
+    if reason:
         raise service_user.OperatorError(
-            '%s belongs to %s: files of another user there would be in the '
-            'way of nova-compute' % (CONF.instances_path, owner),
-            'run it with "sudo -u %s"' % owner)
+            '%s: files of %s would be in the way of nova-compute'
+            % (reason, node_user.name()), remedy)

@@ -12,6 +12,7 @@ from nova.cmd.image_download.check_item import OK
 from nova.cmd.image_download.check_item import PROBLEM
 from nova.cmd.image_download.check_item import WARNING
 from nova.cmd.image_download import cluster_checks
+from nova.cmd.image_download import image_names
 from nova.cmd.image_download import service_user
 from nova.cmd.image_download import units
 import nova.conf
@@ -68,7 +69,8 @@ class Glance:
         if not lacking:
             return Item('roles', OK, 'user %s has %s'
                         % (identity.user, roles))
-        reasons = {'service': 'Glance 29 to 31 tell locations to nobody else',
+        reasons = {'service': 'Glance 29 to 31 return locations to no other '
+                              'role',
                    'admin': 'private images of other projects are hidden from '
                             'it'}
         return Item('roles', WARNING, 'user %s has not %s, only %s: %s' % (
@@ -107,21 +109,17 @@ class Glance:
         return self._way()
 
     def _take(self, image: str) -> None:
-        self.image = service_user.show(self._service, self._context, image)
-        # Without those that the record has, only the first way is left.
-        self._told = locations.find(self._service, self._context,
-                                    dict(self.image, locations=[]))
-        self.urls = self._told.urls or tuple(dict.fromkeys(
-            entry['url'] for entry in self.image.get('locations') or []
-            if entry.get('url')))
+        self.image = image_names.show(self._service, self._context, image,
+                                      self._identity.project_id)
+        self._told = locations.find(self._service, self._context, self.image)
+        self.urls = self._told.urls
 
     def _way(self) -> Item:
         topic = 'locations'
         assert self.image is not None
-        if self._told.urls:
-            return Item(topic, OK, 'told to services by the locations API')
         error = self._told.error
-        assert error is not None
+        if error is None:
+            return Item(topic, OK, 'told to services by the locations API')
         found, remedy = str(error), error.remedy
         lacking = self._identity.lacking('service', 'admin')
         if error.code in ('locations_refused', 'locations_hidden'):
@@ -140,8 +138,8 @@ class Glance:
 def image_item(image: dict[str, ty.Any]) -> Item:
     """Return what the image is."""
     topic = 'image'
-    found = '%s (%s), %s in %s, %s' % (
-        image['id'], image.get('name') or 'no name',
+    found = '%s, %s in %s, %s' % (
+        image_names.describe(image).removeprefix('image '),
         image.get('disk_format'), image.get('container_format'),
         units.format_bytes(image.get('size') or 0))
     if image.get('status') != 'active':

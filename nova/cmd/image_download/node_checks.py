@@ -10,7 +10,9 @@ import typing as ty
 from nova.cmd.image_download.check_item import Item
 from nova.cmd.image_download.check_item import OK
 from nova.cmd.image_download.check_item import PROBLEM
+from nova.cmd.image_download.check_item import UNKNOWN
 from nova.cmd.image_download.check_item import WARNING
+from nova.cmd.image_download import node_user
 from nova.cmd.image_download import service_user
 from nova.cmd.image_download import units
 import nova.conf
@@ -23,24 +25,16 @@ def user() -> Item:
 
     What only nova-compute may read decides about a download.
     """
-    name = service_user.user_name(os.geteuid())
     files = ', '.join(CONF.config_file or []) or 'no file'
-    found = 'running as %s, configured by %s' % (name, files)
+    found = 'running as %s, configured by %s' % (node_user.name(), files)
     if not CONF.config_file:
         return Item('configuration', PROBLEM, found,
                     'name nova.conf with --config-file')
-    try:
-        owner = os.stat(CONF.instances_path).st_uid
-    except OSError:
-        return Item('configuration', OK, found)
-    if owner != os.geteuid():
-        theirs = service_user.user_name(owner)
-        return Item('configuration', WARNING,
-                    '%s, but %s belongs to %s: what %s may read says little '
-                    'about nova-compute' % (found, CONF.instances_path,
-                                            theirs, name),
-                    'run it as the user of nova-compute, with "sudo -u %s"'
-                    % theirs)
+    reason, remedy = node_user.doubt()
+    if reason:
+        return Item('configuration', UNKNOWN, '%s, but %s: what this user '
+                    'may read says little about nova-compute'
+                    % (found, reason), remedy)
     return Item('configuration', OK, found)
 
 
@@ -86,9 +80,10 @@ def disk_space(image: dict[str, ty.Any],
     cache = path = os.path.dirname(service_user.cache_path(image['id']))
     while not os.path.isdir(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
-    if not os.access(path, os.W_OK | os.X_OK):
-        return Item(topic, PROBLEM, '%s cannot be written by %s'
-                    % (path, service_user.user_name(os.geteuid())),
+    reason = node_user.why_not_writable(path)
+    if reason:
+        return Item(topic, PROBLEM, '%s cannot write to %s: %s'
+                    % (node_user.name(), path, reason),
                     'make it writable for the user of nova-compute')
     cached = service_user.cache_path(image['id'])
     if os.path.exists(cached):
@@ -99,13 +94,39 @@ def disk_space(image: dict[str, ty.Any],
     needed = sample.get('data_bytes')
     if needed is None:
         needed = image.get('size') or sample.get('size') or 0
-    if image.get('disk_format') != 'raw' and CONF.force_raw_images:
-        # The raw one is beside it when it is converted, and no smaller.
-        needed *= 2
     size = units.format_bytes
     found = '%s has %s free, the image needs %s' % (cache, size(free),
                                                     size(needed))
     if free < needed:
-        return Item(topic, PROBLEM, found,
+        # A boot may get by with less: zeros take nothing, and a file system
+        # may compress. What was read in full is known to be no zeros.
+        sure = sample.get('nonzero_bytes', needed)
+        return Item(topic, PROBLEM if free < sure else UNKNOWN,
+                    found if free < sure else '%s unless parts of it are '
+                    'zeros' % found,
                     'free at least %s there' % size(needed - free))
-    return Item(topic, OK, found)
+    if image.get('disk_format') in ('raw', None) or not CONF.force_raw_images:
+        return Item(topic, OK, found)
+    return _conversion(image, found, free - needed)
+
+
+def _conversion(image: dict[str, ty.Any], found: str, left: int) -> Item:
+    """Return whether there is room for the raw copy beside the image.
+
+    :param found: what is known of the image itself
+    :param left: bytes that are free beside it
+    """
+    topic, size = 'disk space', units.format_bytes
+    virtual = image.get('virtual_size')
+    if not virtual:
+        return Item(topic, WARNING, '%s; how large it is once it is converted '
+                    'to raw is not known to Glance' % found,
+                    'upload it as raw, or look with "qemu-img info"')
+    if left < virtual:
+        return Item(topic, WARNING, '%s, and up to %s more when it is '
+                    'converted to raw: the boot fails if more than %s of it '
+                    'are data' % (found, size(virtual), size(max(left, 0))),
+                    'free at least %s there, unless most of it are holes'
+                    % size(virtual - left))
+    return Item(topic, OK, '%s, and up to %s more when it is converted to raw'
+                % (found, size(virtual)))

@@ -23,10 +23,12 @@ CHECK_MARGIN = 40
 CHECK_WIDTH = 30
 
 
-def check_json(items: list[check_item.Item], over_rbd: bool) -> str:
+def check_json(items: list[check_item.Item], over_rbd: bool | None) -> str:
     """Return a check for programs.
 
     ``cure`` is the old name of ``remedy``, which scripts read.
+
+    :param over_rbd: from check.over_rbd
     """
     return jsonutils.dumps({
         'over_rbd': over_rbd,
@@ -52,13 +54,17 @@ def check_table(items: list[check_item.Item]) -> str:
 
 def verdict(items: list[check_item.Item], image: str | None) -> str:
     """Return the last line of a check."""
-    problems = [item.topic for item in items
-                if item.state == check_item.PROBLEM]
     what = 'this image' if image else 'images'
-    if not problems:
-        return 'A boot on this node reads %s from RBD.' % what
-    return 'A boot on this node does not read %s from RBD, see: %s.' % (
-        what, ', '.join(dict.fromkeys(problems)))
+    for state, text in (
+        (check_item.PROBLEM, 'A boot on this node does not read %s from RBD'),
+        (check_item.UNKNOWN, 'It could not be found out whether a boot on '
+         'this node reads %s from RBD'),
+    ):
+        topics = dict.fromkeys(item.topic for item in items
+                               if item.state == state)
+        if topics:
+            return '%s, see: %s.' % (text % what, ', '.join(topics))
+    return 'A boot on this node reads %s from RBD.' % what
 
 
 def summary(outcome: download.Outcome) -> str:

@@ -7,13 +7,13 @@ There is no user's request whose token could be used then.
 
 import dataclasses
 import os
-import pwd
 import typing as ty
 
 import glanceclient.exc
 from keystoneauth1 import exceptions as ks_exc
-from oslo_utils import uuidutils
+from keystoneauth1 import loading as ks_loading
 
+from nova.cmd.image_download.printable import printable
 import nova.conf
 from nova import context as nova_context
 from nova import exception
@@ -33,9 +33,23 @@ class OperatorError(Exception):
     """
 
     def __init__(self, found: str, remedy: str) -> None:
-        super().__init__('%s. To fix this, %s.' % (found, remedy))
+        super().__init__(printable('%s. To fix this, %s.'
+                                   % (found, remedy)))
         self.found = found
         self.remedy = remedy
+
+
+class MissingImage(OperatorError):
+    """An image that is not there, or not for the service user to see.
+
+    :param image: its id or name
+    """
+
+    def __init__(self, image: str) -> None:
+        super().__init__(
+            'Glance shows no image %s to the user of [service_user]' % image,
+            'see "openstack image list --all", and whether that user has the '
+            'role admin, without which it sees no images of other projects')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +59,13 @@ class Identity:
     :ivar user: name
     :ivar project: name
     :ivar roles: names of its roles in the project, in alphabetical order
+    :ivar project_id: of the project
     """
 
     user: str
     project: str
     roles: tuple[str, ...]
+    project_id: str = ''
 
     def lacking(self, *roles: str) -> list[str]:
         """Return which of the roles it does not have."""
@@ -90,7 +106,10 @@ def identity(ctx: nova_context.RequestContext) -> Identity:
     :raises: :class:`OperatorError`
     """
     auth: ty.Any = ctx.get_auth_plugin()
-    session = release_compat.service_user_session(GROUP, auth)
+    # That of the download, which logs in with the CA file, the certificates
+    # and the time limits of [glance], whatever [service_user] has.
+    session = ks_loading.load_session_from_conf_options(
+        CONF, nova.conf.glance.glance_group.name, auth=auth)
     try:
         access = auth.get_access(session)
     except ks_exc.Unauthorized:
@@ -105,43 +124,31 @@ def identity(ctx: nova_context.RequestContext) -> Identity:
             'whether Keystone answers there'
             % getattr(auth, 'auth_url', 'not set'))
     return Identity(access.username, access.project_name or 'none',
-                    tuple(sorted(access.role_names)))
+                    tuple(sorted(access.role_names)), access.project_id or '')
 
 
 def show(service: ty.Any, ctx: nova_context.RequestContext,
-         image: str) -> dict[str, ty.Any]:
+         image_id: str) -> dict[str, ty.Any]:
     """Return what Glance knows about an image, its locations included.
 
     :param service: a GlanceImageServiceV2
     :param ctx: from :func:`context`
-    :param image: id or name of the image
-    :raises: :class:`OperatorError`
+    :param image_id: of the image
+    :returns: the image as Nova has it, and what Nova leaves out: visibility,
+        os_hidden and virtual_size
+    :raises: :class:`MissingImage`, another :class:`OperatorError`
     """
-    missing = OperatorError(
-        'Glance shows no image %s to the user of [service_user]' % image,
-        'see "openstack image list --all", and whether that user has the '
-        'role admin, without which it sees no images of other projects')
     try:
-        if not uuidutils.is_uuid_like(image):
-            named = service._client.call(
-                ctx, 2, 'list', kwargs={'filters': {'name': image},
-                                        'limit': 2})
-            if not named:
-                raise missing
-            if len(named) > 1:
-                raise OperatorError(
-                    'Glance has more than one image with the name %s' % image,
-                    'name it by its id')
-            image = named[0]['id']
-        return service.show(ctx, image, include_locations=True,
-                            show_deleted=False)
+        image = service.show(ctx, image_id, include_locations=True,
+                             show_deleted=False)
+        record = service._client.call(ctx, 2, 'get', args=(image_id,))
     except (exception.ImageNotFound, exception.ImageNotAuthorized,
-            exception.Forbidden):
-        raise missing
-    except OperatorError:
-        raise
+            exception.Forbidden, glanceclient.exc.HTTPNotFound):
+        raise MissingImage(image_id)
     except Exception as exc:
         raise unreachable(exc)
+    return {**image, **{name: record.get(name) for name in (
+        'visibility', 'os_hidden', 'virtual_size')}}
 
 
 def unreachable(exc: Exception) -> OperatorError:
@@ -186,14 +193,6 @@ def cache_path(image_id: str) -> str:
     return os.path.join(CONF.instances_path,
                         CONF.image_cache.subdirectory_name,
                         imagecache.get_cache_fname(image_id))
-
-
-def user_name(uid: int) -> str:
-    """Return the name of a user of this node, or its number."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def describe(exc: BaseException) -> str:

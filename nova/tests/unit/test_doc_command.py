@@ -66,6 +66,6 @@ class CommandPageTestCase(test.NoDBTestCase):
     def test_exit_statuses(self):
         table = self.page['Exit status']
         for status in (cli.EXIT_OK, cli.EXIT_PROBLEM,
-                       cli.EXIT_USAGE):
+                       cli.EXIT_USAGE, cli.EXIT_UNKNOWN):
             self.assertIn('* - %d\n' % status, table)
         self.assertIn('* - %d + N\n' % cli.EXIT_SIGNAL, table)

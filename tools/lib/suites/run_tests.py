@@ -32,16 +32,15 @@ build/test-results/SUITE/log.
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 import typing as ty
 
-import subunit
-import testtools
+import prettytable
 
 from patchset import CHECKOUT
+from suites import stestr_run
 
 RESULTS = CHECKOUT / 'build' / 'test-results'
 LIB = CHECKOUT / 'tools' / 'lib'
@@ -99,7 +98,7 @@ class Suite(threading.Thread):
         self.options = options
         self.counts = {'passed': 0, 'failed': 0, 'skipped': 0}
         self.seconds = 0.0
-        self.process: ty.Optional[subprocess.Popen] = None
+        self.stestr: ty.Optional[stestr_run.StestrRun] = None
         self.real = name.startswith(REAL)
         self.strict = options.fail_skipped and self.real
         self.folder = RESULTS / name
@@ -120,18 +119,9 @@ class Suite(threading.Thread):
                            **SUITES[self.name])
         environment.setdefault('OS_TEST_TIMEOUT', limit)
         with open(self.folder / 'stderr', 'w+') as errors:
-            # A group of its own, so that stopping it reaches the workers.
-            self.process = subprocess.Popen(
-                command, cwd=CHECKOUT, env=environment, stderr=errors,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                start_new_session=True)
-            results = testtools.StreamToDict(self._finished)
-            results.startTestRun()
-            subunit.ByteStreamToStreamResult(
-                self.process.stdout, non_subunit_name='stestr').run(results)
-            results.stopTestRun()
-            status = self.process.wait()
-            errors.seek(0)
+            self.stestr = stestr_run.StestrRun(command, CHECKOUT, environment,
+                                               self._finished)
+            status = self.stestr.run(errors)
             said = errors.read().strip()
         self.seconds = time.monotonic() - began
         if said:
@@ -176,8 +166,8 @@ class Suite(threading.Thread):
 
     def stop(self, number: int) -> None:
         """Pass a signal on to stestr and its workers."""
-        if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, number)
+        if self.stestr:
+            self.stestr.stop(number)
 
     def _finished(self, test: ty.Any) -> None:
         texts = {name: content.as_text().strip()
@@ -278,12 +268,13 @@ def main(argv: ty.Optional[ty.List[str]] = None) -> int:
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130
-    print('\n%-22s %7s %7s %7s %8s' % ('suite', 'passed', 'failed',
-                                       'skipped', 'seconds'))
+    table = prettytable.PrettyTable(
+        ['suite', 'passed', 'failed', 'skipped', 'seconds'], align='r',
+        float_format='.1')
+    table.align['suite'] = 'l'
     for suite in suites:
-        print('%-22s %7d %7d %7d %8.1f' % (
-            suite.name, suite.counts['passed'], suite.counts['failed'],
-            suite.counts['skipped'], suite.seconds))
+        table.add_row([suite.name, *suite.counts.values(), suite.seconds])
+    print('\n%s' % table)
     total = [sum(suite.counts[key] for suite in suites)
              for key in ('passed', 'failed', 'skipped')]
     print('%d passed, %d failed, %d skipped' % tuple(total))

@@ -23,6 +23,18 @@ class PinTest(testtools.TestCase):
     def recognise(self, service):
         return self.pin.recognise({small_checkout.SERVICE: service}.get)
 
+    def test_missing_or_wrong(self):
+        ini = self.root / 'patches' / 'upstream.ini'
+        for text in ('', '[upstream]\nrevision = 1\n',
+                     ini.read_text().replace('7', 'seven'),
+                     ini.read_text().replace('series', 'serial'), None):
+            if text is None:
+                ini.unlink()
+            else:
+                ini.write_text(text)
+            exc = self.assertRaises(PatchsetError, read_pin, self.root)
+            self.assertIn('upstream.ini', str(exc))
+
     def test_newest(self):
         self.assertTrue(self.pin.newest)
         self.assertEqual('34.0.0+rbd.7', self.pin.version)

@@ -66,7 +66,8 @@ class RunTestsTest(testtools.TestCase):
         self.assertEqual(0, code, output)
         self.assert_ends('3 passed, 0 failed, 0 skipped', output)
         for suite in ('unit-threading', 'unit-eventlet', 'tools'):
-            self.assertRegex(output, r'(?m)^%s +1 +0 +0 ' % suite)
+            self.assertRegex(output, r'(?m)^\| %s +\| +1 \| +0 \| +0 '
+                             % suite)
 
     def test_the_modes_differ(self):
         self.write('nova/tests/unit/test_a.py',

@@ -65,8 +65,8 @@ class UnreachableMonitorTestCase(rbd_utils_base.RbdUtilsTestCase):
         os.chmod(tool, 0o755)
         self.useFixture(fixtures.EnvironmentVariable(
             'PATH', os.path.dirname(tool) + ':' + os.environ['PATH']))
-        self.stub_out('nova.storage.rbd_utils.REQUEST_PATIENCE', 1)
-        self.stub_out('nova.storage.rbd_utils.COMMAND_GRACE', 1)
+        self.stub_out('nova.storage.rbd_connection.REQUEST_PATIENCE', 1)
+        self.stub_out('nova.storage.rbd_tools.COMMAND_GRACE', 1)
         driver = rbd_utils.RBDDriver(connect_timeout=1)
         with self.takes(2.5):
             exc = self.assertRaises(exception.StorageError,
@@ -91,7 +91,7 @@ class FaultTestCase(rbd_utils_base.ClusterTestCase):
     def setUp(self):
         super().setUp()
         # Enough to tell it from the timeout of the connection.
-        self.stub_out('nova.storage.rbd_utils.REQUEST_PATIENCE', 4)
+        self.stub_out('nova.storage.rbd_connection.REQUEST_PATIENCE', 4)
 
     def driver_with(self, conf, name='bad.conf', **kwargs):
         """Return a driver with a ceph.conf of its own."""

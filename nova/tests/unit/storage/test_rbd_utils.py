@@ -1,111 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What upstream's own test_rbd does not tell about our RBD driver."""
+"""What upstream's own test_rbd does not check of our RBD driver."""
 
-import os
 import threading
-import types
 from unittest import mock
 
 import ddt
 import fixtures
-from oslo_concurrency import processutils
-from oslo_serialization import jsonutils
 
 from nova import exception
 from nova import release_compat
 from nova.storage import rbd_transfer
 from nova.storage import rbd_utils
 from nova import test
+from nova.tests.unit.storage import fake_bindings
 
 URL = 'rbd://fsid/images/disk/snap'
-
-
-def exceptions(module, *names):
-    """Return classes of exceptions by name, derived as in the bindings."""
-    base = type('Error', (Exception,), {'__module__': module})
-    return dict({name: type(name, (base,), {'__module__': module})
-                 for name in names}, Error=base)
-
-
-class Bindings:
-    """Stand-ins for the two modules, which record what is done.
-
-    :ivar calls: names of calls that open or close something, in order
-    :ivar threads: the native threads they were made on, by name
-    :ivar failures: exceptions to raise, by name of the call
-    :ivar conf: the options of the client
-    """
-
-    def __init__(self):
-        self.calls = []
-        self.threads = {}
-        self.failures = {}
-        self.conf = {'rados_osd_op_timeout': '0',
-                     'rados_mon_op_timeout': '0.000000'}
-        self.conf_at_connect = None
-        self.ioctx = self.stub('ioctx', close='ioctx.close')
-        self.client = self.stub(
-            'client', connect='connect', open_ioctx='open_ioctx',
-            shutdown='shutdown', get_fsid='get_fsid')
-        self.client.connect.side_effect = self.connect
-        self.client.open_ioctx.return_value = self.ioctx
-        self.client.get_fsid.return_value = 'fsid'
-        self.client.conf_get.side_effect = self.conf.get
-        self.client.conf_set.side_effect = self.conf.__setitem__
-        self.image = self.stub('image', close='image.close', size='size')
-        self.image.size.return_value = 42
-        self.image.list_snaps.return_value = []
-        self.rbd = self.stub('rbd', remove='remove', clone='clone')
-
-        self.rados_module = types.SimpleNamespace(
-            Rados=mock.Mock(side_effect=self.record('Rados', self.client)),
-            **exceptions('rados', 'ObjectNotFound', 'TimedOut'))
-        self.rbd_module = types.SimpleNamespace(
-            RBD=mock.Mock(return_value=self.rbd),
-            Image=mock.Mock(side_effect=self.record('Image', self.image)),
-            RBD_FEATURE_LAYERING=1,
-            **exceptions('rbd', 'ImageNotFound', 'ImageBusy',
-                         'ImageHasSnapshots', 'PermissionError', 'Timeout'))
-
-    def record(self, name, result=mock.DEFAULT):
-        def call(*args, **kwargs):
-            self.calls.append(name)
-            self.threads[name] = threading.get_native_id()
-            if name in self.failures:
-                raise self.failures[name]
-            return result
-        return call
-
-    def stub(self, name, **methods):
-        stub = mock.Mock(name=name)
-        for method, call in methods.items():
-            getattr(stub, method).side_effect = self.record(call)
-        return stub
-
-    def connect(self, timeout):
-        self.conf_at_connect = dict(self.conf)
-        return self.record('connect')()
-
-
-class BindingsTestCase(test.NoDBTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.flags(group='libvirt', images_rbd_pool='vms', rbd_user='nova',
-                   images_rbd_ceph_conf='/etc/ceph/a.conf',
-                   rbd_connect_timeout=5)
-        self.fake = Bindings()
-        self.stub_out('nova.storage.rbd_utils.rados', self.fake.rados_module)
-        self.stub_out('nova.storage.rbd_utils.rbd', self.fake.rbd_module)
-        self.log = self.stdlog.logger
-        self.driver = rbd_utils.RBDDriver()
-
-    def break_call(self, call, module, name):
-        """Let a call fail, and return the class of the exception."""
-        cls = getattr(getattr(self.fake, module + '_module'), name)
-        self.fake.failures[call] = cls('it %s' % call)
-        return cls
 
 
 class MissingBindingsTestCase(test.NoDBTestCase):
@@ -124,67 +34,7 @@ class MissingBindingsTestCase(test.NoDBTestCase):
 
 
 @ddt.ddt
-class TimeLimitsTestCase(BindingsTestCase):
-
-    def test_connection_that_reads(self):
-        self.assertEqual(
-            {'client_mount_timeout': 5, 'rados_mon_op_timeout': 5,
-             'rados_osd_op_timeout': 60},
-            rbd_utils.time_limits(5, read_only=True))
-
-    def test_connection_that_writes(self):
-        # No limit for OSDs: a write may happen after it was given up.
-        self.assertEqual(
-            {'client_mount_timeout': 5, 'rados_mon_op_timeout': 60},
-            rbd_utils.time_limits(5))
-
-    @ddt.data(0, -1)
-    def test_no_limits(self, timeout):
-        self.assertEqual({}, rbd_utils.time_limits(timeout, read_only=True))
-        self.assertEqual({}, rbd_utils.time_limits(timeout))
-        driver = rbd_utils.RBDDriver(connect_timeout=timeout)
-        with rbd_utils.RADOSClient(driver):
-            self.assertNotIn('client_mount_timeout',
-                             self.fake.conf_at_connect)
-
-    def test_set_before_connect(self):
-        self.driver._connect_to_rados()
-        self.assertEqual('5', self.fake.conf_at_connect[
-            'client_mount_timeout'])
-        self.assertEqual('60', self.fake.conf_at_connect[
-            'rados_mon_op_timeout'])
-        self.assertEqual('0', self.fake.conf_at_connect[
-            'rados_osd_op_timeout'])
-
-    def test_given_timeout_wins(self):
-        rbd_utils.RBDDriver(connect_timeout=2)._connect_to_rados()
-        self.assertEqual('2', self.fake.conf_at_connect[
-            'client_mount_timeout'])
-
-    def test_image_to_read(self):
-        self.driver.size('disk')
-        self.assertEqual('60', self.fake.conf_at_connect[
-            'rados_osd_op_timeout'])
-        self.fake.rbd_module.Image.assert_called_once_with(
-            self.fake.ioctx, 'disk', snapshot=None, read_only=True)
-
-    def test_image_to_write(self):
-        self.driver.flatten('disk')
-        self.assertEqual('0', self.fake.conf_at_connect[
-            'rados_osd_op_timeout'])
-
-    def test_ceph_conf_has_limits(self):
-        self.fake.conf.update(client_mount_timeout='300',
-                              rados_mon_op_timeout='7',
-                              rados_osd_op_timeout='8.5')
-        self.driver.size('disk')
-        self.assertEqual(
-            {'client_mount_timeout': '5', 'rados_mon_op_timeout': '7',
-             'rados_osd_op_timeout': '8.5'}, self.fake.conf_at_connect)
-
-
-@ddt.ddt
-class ConnectionTestCase(BindingsTestCase):
+class ConnectionTestCase(fake_bindings.BindingsTestCase):
 
     def test_client_open_and_close(self):
         with rbd_utils.RADOSClient(self.driver, 'images') as client:
@@ -293,96 +143,7 @@ class ConnectionTestCase(BindingsTestCase):
             self.assertEqual(expected, client.features)
 
 
-class ToolsTestCase(BindingsTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.execute = self.useFixture(fixtures.MockPatch(
-            'oslo_concurrency.processutils.execute')).mock
-        self.stub_out('os.environ', {'PATH': '/bin'})
-
-    def answer(self, answer, first=''):
-        self.execute.return_value = (first + jsonutils.dumps(answer), '')
-
-    def test_mon_addrs(self):
-        self.answer({'mons': [
-            {'name': 'a', 'addr': '[fd00::1]:6789/0'},
-            {'name': 'b', 'addr': '192.0.2.1:3300/0'},
-            {'name': 'c', 'addr': 'mon.example.org:6789'}]})
-        self.assertEqual(
-            (['fd00::1', '192.0.2.1', 'mon.example.org'],
-             ['6789', '3300', '6789']), self.driver.get_mon_addrs())
-        self.assertEqual('[fd00::1]', self.driver.get_mon_addrs(
-            strip_brackets=False)[0][0])
-
-    def test_mon_addrs_after_text(self):
-        self.answer({'mons': [{'addr': '192.0.2.1:6789/0'}]},
-                    first='dumped monmap epoch 1\n')
-        self.assertEqual((['192.0.2.1'], ['6789']),
-                         self.driver.get_mon_addrs())
-
-    def test_mon_addrs_unusable(self):
-        self.answer({'mons': [{'name': 'b', 'addr': '-'}]})
-        exc = self.assertRaises(exception.StorageError,
-                                self.driver.get_mon_addrs)
-        self.assertIn('monitor b', str(exc))
-
-    def test_command_has_a_time_limit(self):
-        self.answer({'mons': []})
-        self.driver.get_mon_addrs()
-        self.execute.assert_called_once_with(
-            'timeout', '--kill-after=5', '70', 'ceph', 'mon', 'dump',
-            '--format=json', '--id', 'nova', '--conf', '/etc/ceph/a.conf',
-            env_variables={
-                'PATH': '/bin', 'CEPH_ARGS': '--client_mount_timeout=5 '
-                '--rados_mon_op_timeout=60'})
-
-    def test_command_without_time_limit(self):
-        os.environ['CEPH_ARGS'] = '--client_mount_timeout=9'
-        self.answer({'mons': []})
-        rbd_utils.RBDDriver(connect_timeout=-1).get_mon_addrs()
-        self.execute.assert_called_once_with(
-            'ceph', 'mon', 'dump', '--format=json', '--id', 'nova', '--conf',
-            '/etc/ceph/a.conf', env_variables={
-                'PATH': '/bin', 'CEPH_ARGS': '--client_mount_timeout=9'})
-
-    def test_pool_info(self):
-        self.answer({'stats': {'total_bytes': 9}, 'pools': [
-            {'name': 'images', 'stats': {'max_avail': 1, 'bytes_used': 2}},
-            {'name': 'vms', 'stats': {'max_avail': 3, 'bytes_used': 4}}]})
-        self.assertEqual({'total': 9, 'free': 3, 'used': 4},
-                         self.driver.get_pool_info())
-
-    def test_command_that_fails(self):
-        self.execute.side_effect = processutils.ProcessExecutionError(
-            exit_code=124, cmd='ceph df --id nova')
-        for function, *args in ((self.driver.get_pool_info,),
-                                (self.driver.get_mon_addrs,),
-                                (self.driver.import_image, '/base', 'disk')):
-            exc = self.assertRaises(exception.StorageError, function, *args)
-            # Only the log has it.
-            self.assertNotIn('ceph df', str(exc))
-            self.assertIn('ceph df --id nova', self.stdlog.logger.output)
-
-    def test_pool_info_no_such_pool(self):
-        self.answer({'stats': {'total_bytes': 9}, 'pools': []})
-        exc = self.assertRaises(exception.NotFound,
-                                self.driver.get_pool_info)
-        self.assertIn('vms', str(exc))
-
-    def test_import_image(self):
-        os.environ['CEPH_ARGS'] = '--debug_rbd=1'
-        self.driver.import_image('/var/base', 'disk')
-        # Only the connection has a limit: the copy takes as long as it takes.
-        self.execute.assert_called_once_with(
-            'rbd', 'import', '--pool', 'vms', '/var/base', 'disk',
-            '--image-format=2', '--id', 'nova', '--conf', '/etc/ceph/a.conf',
-            env_variables={
-                'PATH': '/bin', 'CEPH_ARGS': '--client_mount_timeout=5 '
-                '--rados_mon_op_timeout=60 --debug_rbd=1'})
-
-
-class ExportImageTestCase(BindingsTestCase):
+class ExportImageTestCase(fake_bindings.BindingsTestCase):
 
     def setUp(self):
         super().setUp()
@@ -415,17 +176,9 @@ class ExportImageTestCase(BindingsTestCase):
 
 
 @ddt.ddt
-class LocationTestCase(BindingsTestCase):
+class LocationTestCase(fake_bindings.BindingsTestCase):
 
     RAW = {'disk_format': 'raw'}
-
-    @ddt.data(('rbd://fsid/images/disk/snap',
-               ['fsid', 'images', 'disk', 'snap']),
-              ('rbd://f/p%2Fq/i%20%25/s%C3%A9', ['f', 'p/q', 'i %', 's\xe9']),
-              ('rbd://f/p/i/s?x#y', ['f', 'p', 'i', 's?x#y']))
-    @ddt.unpack
-    def test_good_url(self, url, parts):
-        self.assertEqual(parts, self.driver.parse_url(url))
 
     @ddt.data('', 'rbd:', 'rbd://', 'rbd:///', 'RBD://f/p/i/s',
               'http://f/p/i/s', 'rbd://disk', 'rbd://f/p/i',
@@ -508,78 +261,7 @@ class LocationTestCase(BindingsTestCase):
         self.assertEqual(1, self.fake.calls.count('ioctx.close'))
 
 
-class DestroyTestCase(BindingsTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.flags(group='libvirt', rbd_destroy_volume_retries=3,
-                   rbd_destroy_volume_retry_interval=0)
-        self.rbd = self.fake.rbd_module
-
-    def test_at_once(self):
-        self.driver.destroy_volume('disk')
-        self.fake.rbd.remove.assert_called_once_with(self.fake.ioctx, 'disk')
-        self.assertNotIn('rbd image', self.log.output)
-
-    def test_busy_for_a_while(self):
-        self.fake.rbd.remove.side_effect = [
-            self.rbd.ImageBusy, self.rbd.ImageBusy, None]
-        self.driver.destroy_volume('disk')
-        self.assertEqual(3, self.fake.rbd.remove.call_count)
-        self.assertNotIn('is still in use', self.log.output)
-
-    def test_busy_for_ever(self):
-        self.fake.rbd.remove.side_effect = self.rbd.ImageBusy
-        self.driver.destroy_volume('disk', pool='images')
-        # As many as configured, and a last one.
-        self.assertEqual(4, self.fake.rbd.remove.call_count)
-        self.assertIn('images/disk is still in use', self.log.output)
-
-    def test_resize_snapshot_in_another_pool(self):
-        self.fake.rbd.remove.side_effect = [self.rbd.ImageHasSnapshots, None]
-        self.fake.image.list_snaps.return_value = [{'name': 'nova-resize'}]
-        self.fake.image.is_protected_snap.return_value = False
-        self.driver.destroy_volume('disk', pool='images')
-        self.fake.image.remove_snap.assert_called_once_with('nova-resize')
-        # It is looked for where the image is.
-        self.assertEqual(
-            [mock.call('images'), mock.call('images')],
-            self.fake.client.open_ioctx.mock_calls)
-
-    def test_resize_snapshot_is_protected(self):
-        self.fake.rbd.remove.side_effect = self.rbd.ImageHasSnapshots
-        self.fake.image.list_snaps.return_value = [{'name': 'nova-resize'}]
-        self.fake.image.is_protected_snap.return_value = True
-        self.fake.image.remove_snap.side_effect = self.rbd.ImageBusy
-        self.driver.destroy_volume('disk')
-        self.fake.image.unprotect_snap.assert_not_called()
-        self.assertEqual(4, self.fake.rbd.remove.call_count)
-        self.assertIn('vms/disk is still in use or has snapshots',
-                      self.log.output)
-
-    def test_other_failure(self):
-        error = self.break_call('remove', 'rbd', 'Timeout')
-        self.assertRaises(error, self.driver.destroy_volume, 'disk')
-        self.assertEqual(['ioctx.close', 'shutdown'], self.fake.calls[-2:])
-
-    def test_cleanup_volumes(self):
-        self.fake.rbd.list.return_value = ['a_disk', 'b_disk', 'a_disk.swap']
-        self.driver.cleanup_volumes(lambda name: name.startswith('a_'))
-        self.assertEqual(
-            [mock.call(self.fake.ioctx, 'a_disk'),
-             mock.call(self.fake.ioctx, 'a_disk.swap')],
-            self.fake.rbd.remove.mock_calls)
-
-    def test_remove_image_held(self):
-        for name, level in (('ImageNotFound', 'WARNING'),
-                            ('ImageHasSnapshots', 'ERROR')):
-            self.break_call('remove', 'rbd', name)
-            self.driver.remove_image('disk')
-            self.assertRegex(self.log.output,
-                             level + '.* rbd image vms/disk ')
-
-
-class ImageTestCase(BindingsTestCase):
+class ImageTestCase(fake_bindings.BindingsTestCase):
 
     def test_exists(self):
         self.assertTrue(self.driver.exists('disk'))
@@ -600,21 +282,3 @@ class ImageTestCase(BindingsTestCase):
             self.fake.rbd_module.ImageNotFound)
         self.assertRaises(exception.ImageUnacceptable,
                           self.driver.parent_info, 'disk')
-
-    def test_create_snap(self):
-        self.fake.image.is_protected_snap.return_value = True
-        self.driver.create_snap('disk', 'snap', protect=True)
-        self.fake.image.create_snap.assert_called_once_with('snap')
-        self.fake.image.protect_snap.assert_not_called()
-
-    def test_remove_snap_missing(self):
-        self.driver.remove_snap('disk', 'snap', ignore_errors=True)
-        self.assertNotIn('rbd image', self.log.output)
-        self.driver.remove_snap('disk', 'snap')
-        self.assertIn('no snapshot snap of rbd image disk', self.log.output)
-        self.fake.image.remove_snap.assert_not_called()
-
-    def test_rollback_to_snap_missing(self):
-        self.assertRaises(exception.SnapshotNotFound,
-                          self.driver.rollback_to_snap, 'disk', 'snap')
-        self.fake.image.rollback_to_snap.assert_not_called()

@@ -2,12 +2,16 @@
 
 """Tests of reclaiming what fetches that were cut off left."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import time
 from unittest import mock
 
+import fixtures
+
+from nova import test
 from nova.tests.unit.virt import image_cache_case
 from nova.virt import image_leftovers
 
@@ -146,7 +150,7 @@ class ReclaimTest(image_cache_case.CacheTestCase):
         listed = os.listdir(self.base)
         os.unlink(os.path.join(self.base, NAME + '.part'))
         with mock.patch.object(image_leftovers, '_entries',
-                               side_effect=[listed, []]):
+                               side_effect=[listed, [], []]):
             with mock.patch.object(image_leftovers.LOG, 'error') as log:
                 self._reclaim()
         log.assert_not_called()
@@ -157,3 +161,69 @@ class ReclaimTest(image_cache_case.CacheTestCase):
         with mock.patch.object(image_leftovers.LOG, 'info') as log:
             self._reclaim()
         self.assertEqual({'path': path, 'size': size}, log.call_args.args[1])
+
+
+class WorkspaceTest(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+
+    def _left(self):
+        return os.listdir(self.directory)
+
+    def _make(self, *names):
+        path = os.path.join(self.directory, '.nova-image-download-x')
+        os.mkdir(path)
+        for name in names:
+            with open(os.path.join(path, name), 'w') as f:
+                f.write('data')
+        return path
+
+    def test_nothing_is_left(self):
+        for error in (None, ValueError):
+            with contextlib.suppress(ValueError):
+                with image_leftovers.workspace(self.directory) as path:
+                    self.assertEqual(0o700, os.stat(path).st_mode & 0o777)
+                    if error:
+                        raise error()
+            self.assertEqual([], self._left())
+
+    def test_one_that_is_in_use_stays(self):
+        with image_leftovers.workspace(self.directory) as path:
+            image_leftovers.reclaim_workspaces(self.directory)
+            self.assertEqual([os.path.basename(path)], self._left())
+            with image_leftovers.workspace(self.directory):
+                self.assertEqual(2, len(self._left()))
+
+    def test_that_of_a_command_that_is_gone(self):
+        self._make('lock', 'image')
+        image_leftovers.reclaim(os.path.join(self.directory, '_base'),
+                                os.path.join(self.directory, 'locks'))
+        self.assertEqual([], self._left())
+
+    def test_that_of_an_earlier_version(self):
+        path = self._make('image')
+        image_leftovers.reclaim_workspaces(self.directory)
+        self.assertEqual(1, len(self._left()))
+        os.utime(path, (1, 1))
+        image_leftovers.reclaim_workspaces(self.directory)
+        self.assertEqual([], self._left())
+
+    def test_empty_one(self):
+        self._make()
+        image_leftovers.reclaim_workspaces(self.directory)
+        self.assertEqual([], self._left())
+
+    def test_link(self):
+        os.symlink('/', os.path.join(self.directory,
+                                     '.nova-image-download-x'))
+        image_leftovers.reclaim_workspaces(self.directory)
+        self.assertEqual(1, len(self._left()))
+
+    def test_one_that_cannot_be_removed(self):
+        self._make('lock')
+        with mock.patch('shutil.rmtree', side_effect=PermissionError), \
+                mock.patch.object(image_leftovers.LOG, 'error') as log:
+            image_leftovers.reclaim_workspaces(self.directory)
+        log.assert_called_once()

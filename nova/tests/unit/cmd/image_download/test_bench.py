@@ -71,8 +71,17 @@ class RunTestCase(test.NoDBTestCase):
         self.assertRaises(service_user.OperatorError, self._run)
 
     def test_directory_of_another_user(self):
-        with mock.patch('tempfile.mkdtemp', side_effect=PermissionError):
+        with mock.patch.object(bench.node_user, 'why_not_writable',
+                               return_value='no'):
             self.assertRaises(service_user.OperatorError, self._run)
+
+    def test_room_that_servers_need(self):
+        usage = mock.Mock(total=20 << 30, free=(1 << 30) + 999)
+        with mock.patch('shutil.disk_usage', return_value=usage):
+            self.assertRaises(service_user.OperatorError, self._run)
+        usage.free += 1
+        with mock.patch('shutil.disk_usage', return_value=usage):
+            self._run()
 
 
 class SummaryTestCase(test.NoDBTestCase):

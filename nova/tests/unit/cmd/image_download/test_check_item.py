@@ -4,10 +4,9 @@ from nova.cmd.image_download import check_item
 from nova import test
 
 
-class SizeTestCase(test.NoDBTestCase):
+class ItemTestCase(test.NoDBTestCase):
 
-    def test_size(self):
-        self.assertEqual('0 bytes', check_item.size(0))
-        self.assertEqual('1023 bytes', check_item.size(1023))
-        self.assertEqual('1.5 KiB', check_item.size(1536))
-        self.assertEqual('2048.0 TiB', check_item.size(2 << 50))
+    def test_names_of_tenants_cannot_steer_a_terminal(self):
+        item = check_item.Item('image', check_item.OK, 'x\x1b[2J\r\n', '\x07')
+        self.assertEqual((r'x\x1b[2J\r\n', r'\x07'),
+                         (item.found, item.remedy))

@@ -16,6 +16,8 @@ from nova.cmd.image_download import check_item
 from nova.cmd.image_download import cli
 from nova.cmd.image_download import completion
 from nova.cmd.image_download import download
+from nova.cmd.image_download import image_names
+from nova.cmd.image_download import node_user
 from nova.cmd.image_download import service_user
 import nova.conf
 from nova import exception
@@ -41,14 +43,16 @@ class CommandTestCase(test.NoDBTestCase):
         self._patch(cli, '_set_up_logging')
         self.signals = self._patch(signal, 'signal')
         # As conf.CONF has them when there is a nova.conf.
-        self.show = self._patch(service_user, 'show', side_effect=self._image)
+        self.show = self._patch(image_names, 'show', side_effect=self._image)
+        self.as_owner = self._patch(node_user, 'run_as_owner',
+                                    return_value=None)
         for name in ('context', 'identity', 'service'):
             self._patch(service_user, name)
 
     def _patch(self, *args, **kwargs):
         return self.useFixture(fixtures.MockPatchObject(*args, **kwargs)).mock
 
-    def _image(self, service, context, image):
+    def _image(self, service, context, image, project_id):
         if image == 'missing':
             raise service_user.OperatorError('no image missing', 'name one')
         return {'id': 'id-of-' + image, 'status': 'active', 'size': 4}
@@ -98,7 +102,8 @@ class MainTestCase(CommandTestCase):
 
     def test_configuration_that_cannot_be_read(self):
         for error, cure in (
-            (cfg.ConfigFilesPermissionDeniedError(['/x']), 'sudo -u nova'),
+            (cfg.ConfigFilesPermissionDeniedError(['/x']),
+             'as the user of nova-compute'),
             (cfg.ConfigFilesNotFoundError(['/x']), 'correct it'),
         ):
             self.parse.side_effect = error
@@ -106,6 +111,21 @@ class MainTestCase(CommandTestCase):
             self.assertEqual((2, ''), (status, out))
             self.assertIn('/x', self.err)
             self.assertIn(cure, self.err)
+
+    def test_value_that_is_found_wrong_when_it_is_used(self):
+        self.run.side_effect = cfg.ConfigFileValueError('not a number')
+        status, out = self._give('check')
+        self.assertEqual((2, ''), (status, out))
+        self.assertIn('not a number. To fix this, correct it', self.err)
+
+    def test_root_goes_on_as_the_owner(self):
+        self.as_owner.return_value = 3
+        self.assertEqual((3, ''), self._give('check', 'x'))
+        self.as_owner.assert_called_once_with(['check', 'x'])
+        self.run.assert_not_called()
+        # Not where it may not become another user.
+        self.as_owner.side_effect = PermissionError
+        self.assertEqual(0, self._give('check', 'x')[0])
 
     def test_no_command(self):
         self.assertEqual(2, self._give()[0])
@@ -161,6 +181,19 @@ class CheckTestCase(CommandTestCase):
                          'RBD, see: disk.', out.splitlines()[-1])
         self.run.assert_called_once_with('cirros')
 
+    def test_could_not_be_found_out(self):
+        self.run.return_value = [check_item.Item('key', 'unknown', 'who?')]
+        self.assertEqual(3, self._give('check')[0])
+        status, out = self._give('check', '--format', 'json')
+        self.assertEqual(3, status)
+        self.assertIsNone(jsonutils.loads(out)['over_rbd'])
+
+    def test_check_that_fails_is_no_answer(self):
+        self.run.side_effect = ValueError('oops')
+        status, out = self._give('check')
+        self.assertEqual(3, status)
+        self.assertIn('the check itself failed, ValueError: oops', out)
+
     def test_json(self):
         self.run.return_value = [PROBLEM]
         status, out = self._give('check', '--format', 'json')
@@ -207,7 +240,8 @@ class FetchTestCase(CommandTestCase):
         ):
             self.fetch.side_effect = error
             self.assertEqual((status, ''), self._give('fetch', 'x', '/y'))
-            self.assertEqual(1, len(self.err.splitlines()), self.err)
+            self.assertEqual(2, len(self.err.splitlines()), self.err)
+            self.assertIn('This is image id-of-x', self.err)
 
     def test_image_that_is_not_active(self):
         self.show.side_effect = [{'id': 'x', 'status': 'queued'}]
@@ -228,7 +262,8 @@ class PrecacheTestCase(CommandTestCase):
         self.assertIn('id-of-a: 4.0 MiB', first)
         self.assertEqual('id-of-c: is in the image cache already', last)
         self.assertEqual(['missing', 'b'], [
-            line.partition(':')[0] for line in self.err.splitlines()])
+            line.partition(':')[0] for line in self.err.splitlines()
+            if not line.startswith('This is ')])
 
 
 class BenchTestCase(CommandTestCase):
@@ -279,7 +314,6 @@ class LoggingTestCase(test.NoDBTestCase):
             cli._set_up_logging(False, logging.WARNING)
         log = logging.getLogger('nova.image.direct_download')
         log.warning('%s is bad', 'it')
-        root.handlers[0].handle(logging.makeLogRecord({
-            'msg': download.SUCCESS + ': x',
-            'levelno': logging.INFO}))
+        # The summary says what a success is.
+        log.info('it went well')
         self.assertEqual('WARNING: it is bad\n', stream.getvalue())

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
+import os
 from unittest import mock
+
+import fixtures
 
 from nova.cmd.image_download import check_item
 from nova.cmd.image_download import cluster_checks
@@ -78,9 +81,9 @@ class ClusterTestCase(test.NoDBTestCase):
 
     def test_no_bindings(self):
         _result, items = self._survey(rbd_transfer.TransferError(
-            'bindings', 'no Python has them (tried a, b); install more'))
-        self.assertEqual('no Python has them (tried a, b)',
-                         items['Ceph bindings'].found)
+            'bindings', 'no Python has them'))
+        self.assertEqual('no Python has them', items['Ceph bindings'].found)
+        self.assertIn('python3-rados', items['Ceph bindings'].remedy)
         self.assertEqual(check_item.PROBLEM,
                          items['Ceph bindings'].state)
         for topic in ('keyring', 'cluster', 'pools', 'other pools'):
@@ -92,38 +95,101 @@ class ClusterTestCase(test.NoDBTestCase):
             'unexpected', 'it crashed'))
         self.assertIn('it crashed', items['Ceph bindings'].found)
 
-    def test_keyrings(self):
-        for states, wanted, found, remedy in (
-            (['missing', 'ok'], 'ok', '/k1 has an entry', ''),
-            (['missing', 'missing'], 'problem', '/k0 is missing',
-             'ceph auth get client.nova" in /k0'),
-            (['missing', 'no entry'], 'problem', '/k1 has no entry',
-             'in /k1'),
-            (['no entry', 'unreadable'], 'problem', '/k1 cannot be read',
-             'chown .* /k1'),
-        ):
-            item = cluster_checks._keyring(facts(keyrings=[
-                {'path': '/k%d' % number, 'state': state}
-                for number, state in enumerate(states)]))
-            self.assertEqual(wanted, item.state)
-            self.assertIn(found, item.found)
-            if remedy:
-                self.assertRegex(item.remedy, remedy)
+    def _keyring(self, known, code=None):
+        failure = code and rbd_transfer.TransferError(code, 'said so')
+        return cluster_checks._keyring(known, failure,
+                                       rbd_transfer.Cluster(conf=self.conf))
+
+    conf = '/dev/null'
+
+    def test_keyring(self):
+        item = self._keyring(FACTS)
+        self.assertEqual('ok', item.state)
+        self.assertIn('/etc/ceph/k has an entry', item.found)
+
+    def test_key_elsewhere_is_as_good(self):
+        known = facts(keyrings=[{'path': '/k', 'state': 'missing'}])
+        item = self._keyring(known)
+        self.assertEqual('ok', item.state)
+        self.assertIn('needs no keyring', item.found)
+        # Without an answer of the cluster this is not known.
+        item = self._keyring(dict(known, fsid=None), 'connect')
+        self.assertEqual('not applicable', item.state)
+
+    def test_key_that_is_at_fault(self):
+        for code in cluster_checks.KEY_CODES:
+            item = self._keyring(facts(fsid=None), code)
+            self.assertEqual(('problem', 'said so'), (item.state, item.found))
+            self.assertNotIn('chown', item.remedy)
+        item = self._keyring(facts(client='client.admin'),
+                             'keyring_not_readable')
+        self.assertIn('set [glance]/rbd_user', item.remedy)
+
+    def test_key_that_all_users_may_read(self):
+        directory = self.useFixture(fixtures.TempDir()).path
+        # The directories above it are not for all to enter.
+        self.assertFalse(cluster_checks._readable_by_all(directory))
+        self.useFixture(fixtures.MockPatchObject(
+            cluster_checks, '_readable_by_all',
+            lambda path: os.path.exists(path) and os.stat(path).st_mode & 4))
+        self.conf, key = (os.path.join(directory, name)
+                          for name in ('ceph.conf', 'key'))
+        for path in (self.conf, key):
+            with open(path, 'w') as f:
+                f.write('[client.nova]\nkey = x\n')
+        for text, path in (('', None), ('[a]\n\tkey = x\n', self.conf),
+                           ('[a]\nkeyfile = %s\n' % key, key)):
+            with open(self.conf, 'w') as f:
+                f.write(text)
+            os.chmod(key, 0o644)
+            item = self._keyring(facts(keyrings=[]))
+            self.assertEqual('warning' if path else 'ok', item.state, text)
+            if path:
+                self.assertIn('chmod o= %s' % path, item.remedy)
+                os.chmod(path, 0o640)
+                self.assertEqual('ok', self._keyring(facts()).state)
+                os.chmod(path, 0o644)
 
     def test_missing_key_is_named_once(self):
         known = {key: value for key, value in FACTS.items()
                  if key not in ('fsid', 'pools')}
         known['keyrings'] = [{'path': '/k', 'state': 'missing'}]
         _result, items = self._survey(rbd_transfer.TransferError(
-            'permission', 'there is no key', facts=known))
+            'no_key', 'there is no key', facts=known))
         self.assertEqual({'Ceph bindings': 'ok', 'ceph.conf': 'ok',
                           'keyring': 'problem', 'cluster': 'not applicable',
                           'pools': 'not applicable',
                           'other pools': 'not applicable'},
                          self._states(items))
 
+    def test_engine_that_cannot_be_read(self):
+        directory = self.useFixture(fixtures.TempDir()).path
+        path = os.path.join(directory, 'a.py')
+        open(path, 'w').close()
+        with mock.patch.object(cluster_checks, '_engine_directory',
+                               return_value=directory):
+            self.assertEqual('', cluster_checks._unreadable_engine())
+            with mock.patch('os.access', return_value=False):
+                _result, items = self._survey(rbd_transfer.TransferError(
+                    'unexpected', 'it crashed'))
+            self.assertIn('cannot read %s' % path,
+                          items['Ceph bindings'].found)
+            self.assertIn('chmod -R a+rX', items['Ceph bindings'].remedy)
+
+    def test_nothing_was_found_out_before_the_cluster_failed(self):
+        _result, items = self._survey(rbd_transfer.TransferError(
+            'name_resolution', 'no name server answers'))
+        self.assertEqual('ok', items['Ceph bindings'].state)
+        self.assertEqual('problem', items['cluster'].state)
+
+    def test_rights_that_could_not_be_found_out(self):
+        item = cluster_checks._other_pools(
+            facts(pools=[pool('images', write='timeout')]), ['images'])
+        self.assertEqual('warning', item.state)
+        self.assertIn('could not be found out', item.found)
+
     def test_monitors_are_tried_one_by_one(self):
-        failure = rbd_transfer.TransferError('connect', 'nobody answers; see')
+        failure = rbd_transfer.TransferError('connect', 'nobody answers')
         with mock.patch('socket.create_connection', side_effect=[
                 mock.Mock(), TimeoutError(),
                 ConnectionRefusedError(111, 'Connection refused')]):
@@ -183,7 +249,7 @@ class SampleTestCase(test.NoDBTestCase):
         for sample, state, found in (
             (good, 'ok', r'64.0 MiB in 0.50 s \(128.0 MiB/s'),
             (dict(good, size=1), 'problem', '1 bytes in RBD and 10'),
-            ({'code': 'permission', 'message': 'no; give'}, 'problem', 'no'),
+            ({'code': 'permission', 'message': 'no'}, 'problem', 'no'),
         ):
             item = cluster_checks.judge_sample(IMAGE, location, sample,
                                                FACTS)
@@ -197,10 +263,10 @@ class SampleTestCase(test.NoDBTestCase):
             {'pool': 'images', 'read': 'no', 'write': 'no'}])
         item = cluster_checks.judge_sample(
             IMAGE, locations.parse_rbd_url(URL),
-            {'code': 'permission', 'message': 'no; give'}, refused)
+            {'code': 'permission', 'message': 'no'}, refused)
         self.assertEqual('not applicable', item.state)
         self.flags(rbd_pool='', group='glance')
         item = cluster_checks.judge_sample(
             IMAGE, locations.parse_rbd_url(URL),
-            {'code': 'permission', 'message': 'no; give'}, refused)
+            {'code': 'permission', 'message': 'no'}, refused)
         self.assertEqual('problem', item.state)

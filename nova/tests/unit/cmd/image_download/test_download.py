@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 
-import logging
 import os
+import shutil
 import time
 from unittest import mock
 
 import fixtures
 
 from nova.cmd.image_download import download
+from nova.cmd.image_download import node_user
 from nova.cmd.image_download import service_user
 import nova.conf
 from nova.image import direct_download
 from nova.image import glance
 from nova.storage import rbd_transfer
 from nova import test
+from nova.virt import image_leftovers
 from nova.virt import images
 
 CONF = nova.conf.CONF
@@ -43,12 +45,9 @@ class WatchedTestCase(test.NoDBTestCase):
         rbd_transfer.announce(rbd_transfer.Progress(1, 4, 0.1))
         rbd_transfer.announce(object())
         self._over_http(context, image_id, dest_path)
-        # As it is in direct_download.
-        direct_download.LOG.info(
-            'Successfully transferred using rbd: image %(image)s '
-            '%(size)d %(data)d %(proofs)s',
-            {'image': image_id, 'size': 4, 'data': 3,
-             'proofs': 'verified by sha512 and signature'})
+        rbd_transfer.announce(direct_download.Downloaded(
+            image_id, rbd_transfer.Result(4, 3, 0.1, None, 'fsid'),
+            ('sha512', 'signature')))
 
     def _fetch(self, method='auto', path=None):
         return download.fetch(
@@ -60,8 +59,6 @@ class WatchedTestCase(test.NoDBTestCase):
         self.shown.clear()
         rbd_transfer.announce(rbd_transfer.Progress(1, 4, 0.1))
         self.assertEqual([], self.shown)
-        self.assertEqual(
-            [], logging.getLogger(direct_download.__name__).filters)
 
 
 class FetchTestCase(WatchedTestCase):
@@ -83,10 +80,6 @@ class FetchTestCase(WatchedTestCase):
         self.assertEqual(4, outcome.progress[-1][1])
         self.assertGreater(outcome.rate, 0)
         self.assertNoTrace(['image'])
-
-    def test_the_line_of_success_is_that_of_the_download(self):
-        with open(direct_download.__file__) as f:
-            self.assertIn(download.SUCCESS, f.read())
 
     def test_ways(self):
         self.flags(enable_rbd_download=True, rbd_download_fallback=True,
@@ -181,12 +174,28 @@ class PrecacheTestCase(WatchedTestCase):
         with mock.patch('os.utime', side_effect=PermissionError):
             self.assertEqual('', self._precache().method)
 
-    def test_directory_of_another_user(self):
-        with mock.patch('os.geteuid', return_value=4294967290):
+    def test_files_of_another_user(self):
+        with mock.patch.object(node_user, 'doubt',
+                               return_value=('who?', 'be another')):
             error = self.assertRaises(service_user.OperatorError,
                                       self._precache)
-        self.assertIn('sudo -u', error.remedy)
+        self.assertEqual('be another', error.remedy)
         self.fetched.assert_not_called()
+
+    def test_modes_do_not_depend_on_the_shell(self):
+        self.addCleanup(os.umask, os.umask(0o077))
+        self._precache()
+        self.assertEqual(0o644, os.stat(self.path).st_mode & 0o777)
+        self.assertEqual(0o077, os.umask(0o077))
+
+    def test_leftovers_are_reclaimed(self):
+        with image_leftovers.workspace(self.directory) as path:
+            kept = path + '.kept'
+            shutil.copytree(path, kept)
+        self.assertEqual([os.path.basename(kept)],
+                         os.listdir(self.directory))
+        self._precache()
+        self.assertNoTrace(['_base'])
 
     def test_no_directory(self):
         self.flags(instances_path='/nowhere')

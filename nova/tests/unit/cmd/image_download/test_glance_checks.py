@@ -3,6 +3,7 @@
 from unittest import mock
 
 from nova.cmd.image_download import glance_checks
+from nova.cmd.image_download import image_names
 from nova.cmd.image_download import service_user
 from nova.image import location_policy
 from nova.image import locations
@@ -40,15 +41,16 @@ class GlanceTestCase(test.NoDBTestCase):
                    'identity': mock.Mock(return_value=self.identity),
                    'service': mock.Mock(return_value=service),
                    'newest': mock.Mock(return_value=self.newest),
-                   'show': mock.Mock(return_value=self.image)}
+                   }
         glance = glance_checks.Glance(wanted)
         with mock.patch.multiple(service_user, **patches), \
+                mock.patch.object(image_names, 'show',
+                                  return_value=self.image), \
                 mock.patch.object(locations, 'find',
                                   side_effect=self.told) as find:
             items = {item.topic: item for item in glance.items()}
         for call in find.call_args_list:
-            # So that it cannot fall back to them.
-            self.assertEqual([], call[0][2]['locations'])
+            self.assertIs(self.image, call[0][2])
         return glance, items
 
     def test_told(self):
@@ -68,8 +70,8 @@ class GlanceTestCase(test.NoDBTestCase):
             items['locations'].remedy)
 
     def test_shown_to_users(self):
-        self.told = [told_by('no_locations_api')]
-        self.image['locations'] = [{'url': URL}, {'url': URL}]
+        self.told = [locations.Locations(
+            (URL,), told_by('no_locations_api').error)]
         glance, items = self._items()
         self.assertEqual('warning', items['locations'].state)
         self.assertIn('OSSN-0090', items['locations'].found)

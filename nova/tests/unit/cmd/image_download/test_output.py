@@ -46,6 +46,10 @@ class CheckTestCase(test.NoDBTestCase):
     def test_verdict(self):
         self.assertEqual('A boot on this node reads images from RBD.',
                          output.verdict([GOOD], None))
+        self.assertEqual(
+            'It could not be found out whether a boot on this node reads '
+            'images from RBD, see: key.', output.verdict(
+                [GOOD, check_item.Item('key', 'unknown', '')], None))
         self.assertEqual('A boot on this node does not read this image from '
                          'RBD, see: disk.', output.verdict([BAD, BAD], 'x'))
 
