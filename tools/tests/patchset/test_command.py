@@ -16,7 +16,6 @@ import testtools
 from patchset import command as nova_patchset
 from patchset import patch_queue
 from patchset import source_tree
-from patchset import upstream_wheel
 from tools.tests import small_checkout
 from tools.tests.small_checkout import AFTER
 from tools.tests.small_checkout import BEFORE
@@ -400,84 +399,6 @@ class InterruptedTest(ToolTestCase):
         self.assertFalse(left.exists())
         self.tool('revert')
         self.assert_untouched()
-
-
-class RealReleaseTest(testtools.TestCase):
-    """Our own change on the newest release."""
-
-    RELEASE = '34'
-
-    def setUp(self):
-        super().setUp()
-        top = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.tree = top / 'tree'
-        # A copy: somebody may edit the checkout while this runs.
-        self.checkout = top / 'checkout'
-        for name in ('nova', 'patches'):
-            shutil.copytree(small_checkout.CHECKOUT / name,
-                            self.checkout / name)
-        self.wheel = upstream_wheel.Wheel(small_checkout.CHECKOUT,
-                                          self.RELEASE)
-        cached = self.checkout / 'build' / 'upstream'
-        cached.mkdir(parents=True)
-        shutil.copy(self.wheel.path, cached)
-        self.wheel.extract('nova/', self.tree / 'nova')
-
-    def tool(self, *args, code=OK):
-        run = subprocess.run(
-            [sys.executable, str(TOOL), '--checkout', str(self.checkout)] +
-            [str(arg) for arg in args], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE)
-        self.assertEqual(code, run.returncode, run.stderr)
-        return run.stdout
-
-    def git(self, *args, **kwargs):
-        git = shutil.which('git') or self.skipTest('needs git')
-        subprocess.run([git, '-c', 'user.name=A', '-c', 'user.email=a@b.c'] +
-                       list(args), cwd=self.tree, check=True,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                       **kwargs)
-
-    def contents(self):
-        return {path: entry[2:] for path, entry in snapshot(self.tree).items()
-                if not path.startswith(('.git', source_tree.RECORD))}
-
-    def test_there_and_back(self):
-        before = snapshot(self.tree)
-        self.tool('check', self.tree, code=NOT_APPLIED)
-        self.tool('apply', self.tree)
-        self.tool('check', self.tree)
-        ours = patch_queue.Patchset(self.checkout)
-        for path, full in ours.modules.items():
-            self.assertEqual(full.read_bytes(),
-                             (self.tree / path).read_bytes(), path)
-        self.tool('revert', self.tree)
-        self.assertEqual(before, snapshot(self.tree))
-
-    def test_git_am_takes_the_mail(self):
-        self.git('init', '-q')
-        self.git('add', '-A')
-        self.git('commit', '-q', '-m', 'release')
-        self.useFixture(fixtures.EnvironmentVariable('SOURCE_DATE_EPOCH',
-                                                     '1790000000'))
-        mail = self.tool('export', self.tree)
-        self.assertEqual(mail, self.tool('export', '--release',
-                                         self.RELEASE))
-        self.tool('apply', self.tree)
-        # The mail is the same when the change is on the tree already.
-        self.assertEqual(mail, self.tool('export', self.tree))
-        applied = self.contents()
-        self.tool('revert', self.tree)
-        self.git('am', '-q', input=mail)
-        self.assertEqual(applied, self.contents())
-        self.git('diff', '--quiet', 'HEAD')
-        self.tool('check', self.tree)
-
-
-class OldestReleaseTest(RealReleaseTest):
-    """The same on the oldest release that is supported."""
-
-    RELEASE = '29'
 
 
 class ExportTest(ToolTestCase):

@@ -4,13 +4,23 @@
 
 import ast
 import functools
+import pathlib
+import shutil
+import subprocess
+import sys
 
 import ddt
+import fixtures
 import testtools
 
 from patchset import patch_queue
 from patchset.pin import read_pin
+from patchset import source_tree
 from patchset import upstream_wheel
+from tools.tests.patchset.test_command import NOT_APPLIED
+from tools.tests.patchset.test_command import OK
+from tools.tests.patchset.test_command import snapshot
+from tools.tests.patchset.test_command import TOOL
 from tools.tests.small_checkout import CHECKOUT
 
 PIN = read_pin(CHECKOUT)
@@ -165,7 +175,7 @@ class HooksTest(testtools.TestCase):
             ('fetch_to_raw', 'image_fetch'),
             ('fetch_to_raw', 'image_fetch')],
         'nova/virt/libvirt/imagecache.py': [
-            ('ImageCacheManager.update', 'image_fetch')],
+            ('ImageCacheManager.update', 'image_leftovers')],
     }
 
     def uses(self, source, names):
@@ -219,8 +229,7 @@ class HooksTest(testtools.TestCase):
         self.assertIn('image_fetch.sync_file(staged)\n',
                       lines(images, 'fetch_to_raw'))
         self.assertIn('remove=image_fetch.discard', lines(images, 'fetch'))
-        self.assertIn('image_fetch.reclaim_leftovers(base_dir, '
-                      'self.lock_path)\n',
+        self.assertIn('image_leftovers.reclaim(base_dir, self.lock_path)\n',
                       lines('nova/virt/libvirt/imagecache.py', 'update'))
         glance = changes['nova/image/glance.py'].new.decode()
         self.assertNotIn("_download_handlers['rbd']", glance)
@@ -242,3 +251,81 @@ class HooksTest(testtools.TestCase):
             wheel = upstream_wheel.Wheel(CHECKOUT,
                                          release.name)
             self.assertEqual(release, pin.recognise(wheel.read))
+
+
+class RealReleaseTest(testtools.TestCase):
+    """Our own change on the newest release."""
+
+    RELEASE = '34'
+
+    def setUp(self):
+        super().setUp()
+        top = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.tree = top / 'tree'
+        # A copy: somebody may edit the checkout while this runs.
+        self.checkout = top / 'checkout'
+        for name in ('nova', 'patches'):
+            shutil.copytree(CHECKOUT / name,
+                            self.checkout / name)
+        self.wheel = upstream_wheel.Wheel(CHECKOUT,
+                                          self.RELEASE)
+        cached = self.checkout / 'build' / 'upstream'
+        cached.mkdir(parents=True)
+        shutil.copy(self.wheel.path, cached)
+        self.wheel.extract('nova/', self.tree / 'nova')
+
+    def tool(self, *args, code=OK):
+        run = subprocess.run(
+            [sys.executable, str(TOOL), '--checkout', str(self.checkout)] +
+            [str(arg) for arg in args], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
+        self.assertEqual(code, run.returncode, run.stderr)
+        return run.stdout
+
+    def git(self, *args, **kwargs):
+        git = shutil.which('git') or self.skipTest('needs git')
+        subprocess.run([git, '-c', 'user.name=A', '-c', 'user.email=a@b.c'] +
+                       list(args), cwd=self.tree, check=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       **kwargs)
+
+    def contents(self):
+        return {path: entry[2:] for path, entry in snapshot(self.tree).items()
+                if not path.startswith(('.git', source_tree.RECORD))}
+
+    def test_there_and_back(self):
+        before = snapshot(self.tree)
+        self.tool('check', self.tree, code=NOT_APPLIED)
+        self.tool('apply', self.tree)
+        self.tool('check', self.tree)
+        ours = patch_queue.Patchset(self.checkout)
+        for path, full in ours.modules.items():
+            self.assertEqual(full.read_bytes(),
+                             (self.tree / path).read_bytes(), path)
+        self.tool('revert', self.tree)
+        self.assertEqual(before, snapshot(self.tree))
+
+    def test_git_am_takes_the_mail(self):
+        self.git('init', '-q')
+        self.git('add', '-A')
+        self.git('commit', '-q', '-m', 'release')
+        self.useFixture(fixtures.EnvironmentVariable('SOURCE_DATE_EPOCH',
+                                                     '1790000000'))
+        mail = self.tool('export', self.tree)
+        self.assertEqual(mail, self.tool('export', '--release',
+                                         self.RELEASE))
+        self.tool('apply', self.tree)
+        # The mail is the same when the change is on the tree already.
+        self.assertEqual(mail, self.tool('export', self.tree))
+        applied = self.contents()
+        self.tool('revert', self.tree)
+        self.git('am', '-q', input=mail)
+        self.assertEqual(applied, self.contents())
+        self.git('diff', '--quiet', 'HEAD')
+        self.tool('check', self.tree)
+
+
+class OldestReleaseTest(RealReleaseTest):
+    """The same on the oldest release that is supported."""
+
+    RELEASE = '29'
