@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 
 """Put this project's change onto a Nova source tree, and take it off again.
@@ -7,8 +6,10 @@ DIR is any directory that contains nova/: an unpacked wheel or sdist, a git
 checkout (devstack: /opt/stack/nova), a distribution's dist-packages. The
 change is the patches named in patches/series plus every file under nova/ of
 this checkout. It is all or nothing: everything is checked before the first
-file is touched, a run that fails or is interrupted is undone, and one that
-was killed is finished by the next "apply" or undone by the next "revert".
+file is touched, an "apply" that fails or is interrupted is undone, and what
+was killed, or a "revert" that failed, is finished by the next "apply" or
+"revert". Nova can be imported at each moment in between. Root works as the
+owner of DIR, if that is another user.
 
 The originals are kept in DIR/.nova-patchset/; "revert" puts them back byte
 for byte and removes that directory. No other program is needed: no git, no
@@ -22,24 +23,19 @@ exit codes: 0 done (check: applied), 1 impossible and nothing was changed,
 """
 
 import argparse
-import difflib
-import email.header
-import email.utils
-import hashlib
 import os
 import pathlib
 import signal
 import sys
-import time
 import typing as ty
 
 from patchset import CHECKOUT
 from patchset.errors import DirtyTree
 from patchset.errors import PatchsetError
-from patchset.patch_queue import Change
+from patchset import mail
 from patchset.patch_queue import Patchset
 from patchset.patch_queue import Reader
-from patchset.patches import split_lines
+from patchset.privileges import act_as_owner
 from patchset.source_tree import Tree
 
 OK, IMPOSSIBLE, USAGE, DIRTY, NOT_APPLIED = range(5)
@@ -119,83 +115,6 @@ def check(patchset: Patchset, tree: Tree) -> ty.Tuple[int, str]:
     return OK, 'applied %s' % tree.manifest()['version']
 
 
-def export(patchset: Patchset, read: Reader, author: str) -> bytes:
-    """The whole change as one mail in the form of git format-patch.
-
-    :param read: a path of the tree as it is without the change
-    :param author: "Name <mail>" for the mail and so for the commit
-    """
-    changes = patchset.plan(read, False)
-    release = patchset.pin.recognise(read)
-    version = patchset.pin.version_in(release)
-    body, stats, total = [], [], [0, 0]
-    for path in sorted(changes):
-        change = changes[path]
-        if change.old == change.new:
-            continue
-        text, added, removed = _git_diff(path, change)
-        body.append(text)
-        stats.append(' %s | %d %s%s\n' % (
-            path, added + removed, '+' * min(added, 20),
-            '-' * min(removed, 20)))
-        total = [total[0] + added, total[1] + removed]
-    when = int(os.environ.get('SOURCE_DATE_EPOCH') or time.time())
-    name, address = email.utils.parseaddr(author)
-    head = ('From %s Mon Sep 17 00:00:00 2001\n'
-            'From: %s\n'
-            'Date: %s\n'
-            'Subject: [PATCH] Download Glance images over RBD (%s)\n'
-            'MIME-Version: 1.0\n'
-            'Content-Type: text/plain; charset=UTF-8\n'
-            'Content-Transfer-Encoding: 8bit\n\n' % (
-                '0' * 40,
-                email.utils.formataddr(
-                    (str(email.header.Header(name, 'utf-8'))
-                     if not name.isascii() else name, address)),
-                email.utils.formatdate(when), version))
-    head += ('Made for nova %s.x. Files under nova/ that upstream does not '
-             'have come\nwhole; the changes to upstream\'s own files:\n\n'
-             % release.number)
-    for patch in patchset.patches:
-        # Indented, so that no line of it can end the message for git.
-        head += '  %s\n' % patch.subject
-        head += ''.join('    %s\n' % line if line else '\n'
-                        for line in patch.why.splitlines()) + '\n'
-    for path in patchset.pin.replacements:
-        head += '  %s\n    Replaced as a whole.\n\n' % path
-    head += '---\n%s %d files changed, %d insertions(+), %d deletions(-)\n\n'
-    return (head % (''.join(stats), len(body), *total)).encode() + b''.join(
-        body) + b'-- \nnova_patchset\n\n'
-
-
-def _git_diff(path: str, change: Change) -> ty.Tuple[bytes, int, int]:
-    def blob(data: ty.Optional[bytes]) -> str:
-        if data is None:
-            return '0' * 40
-        # Not a signature: git names a blob so, and uses it for git am -3.
-        return hashlib.sha1(b'blob %d\0' % len(data) + data).hexdigest()
-
-    mode = '100755' if change.executable else '100644'
-    lines = ['diff --git a/%s b/%s\n' % (path, path)]
-    if change.old is None:
-        lines.append('new file mode %s\n' % mode)
-    lines.append('index %s..%s%s\n' % (
-        blob(change.old), blob(change.new),
-        ' 100644' if change.old is not None else ''))
-    diff = list(difflib.diff_bytes(
-        difflib.unified_diff,
-        split_lines(change.old or b''),
-        split_lines(change.new),
-        b'/dev/null' if change.old is None else b'a/' + path.encode(),
-        b'b/' + path.encode()))
-    added = sum(line.startswith(b'+') for line in diff[2:])
-    removed = sum(line.startswith(b'-') for line in diff[2:])
-    text = b''.join(line if line.endswith(b'\n') else
-                    line + b'\n\\ No newline at end of file\n'
-                    for line in diff)
-    return ''.join(lines).encode() + text, added, removed
-
-
 def release_reader(checkout: pathlib.Path, release: str) -> Reader:
     """Reader of a pinned release's wheel, fetched when it is not here."""
     from patchset import upstream_wheel
@@ -245,24 +164,22 @@ def main(argv: ty.Optional[ty.List[str]] = None) -> int:
     """Run one command; see the module's text for what is returned."""
     args = parse_arguments(argv)
     # A plain kill takes the same way out as Ctrl-C, which undoes the work.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    code, said = OK, ''
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    # What is made here is for the service to read, whoever makes it.
+    os.umask(0o022)
+    tree: ty.Optional[Tree] = None
     try:
         patchset = Patchset(args.checkout, tests=not args.no_tests)
         if args.command == 'export' and args.directory is None:
             read = release_reader(args.checkout, args.release)
         else:
-            tree = Tree(args.directory)
+            # Followed once, here: a link could be exchanged.
+            tree = Tree(args.directory.resolve())
+            act_as_owner(tree.root, patchset.paths)
             read = tree.read_original
-        if args.command == 'apply':
-            said = apply(patchset, tree)
-        elif args.command == 'revert':
-            said = revert(patchset, tree, args.keep_changed)
-        elif args.command == 'check':
-            code, said = check(patchset, tree)
-        else:
-            sys.stdout.buffer.write(export(patchset, read, args.author))
-            sys.stdout.buffer.flush()
+        return run(args, patchset, tree, read)
     except PatchsetError as exc:
         print('nova_patchset: %s' % exc, file=sys.stderr)
         return exc.code
@@ -270,16 +187,36 @@ def main(argv: ty.Optional[ty.List[str]] = None) -> int:
         # What is still buffered must not be tried again at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return IMPOSSIBLE
-    except OSError as exc:
-        print('nova_patchset: %s (nothing was changed)' % exc,
+    except (OSError, KeyboardInterrupt, SystemExit) as exc:
+        said, code = (str(exc), IMPOSSIBLE) if isinstance(exc, OSError) else (
+            'interrupted', getattr(exc, 'code', 130))
+        left = tree.how_left() if tree else ''
+        if left:
+            code = DIRTY
+            left = '%s: %s, run %s again' % (args.directory, left,
+                                             args.command)
+        print('nova_patchset: %s (%s)' % (said, left or
+                                          'nothing was changed'),
               file=sys.stderr)
-        return IMPOSSIBLE
-    except KeyboardInterrupt:
-        print('nova_patchset: interrupted, nothing was changed',
-              file=sys.stderr)
-        return 130
-    if said:
-        print('%s: %s' % (args.directory, said))
+        return code
+
+
+def run(args: argparse.Namespace, patchset: Patchset,
+        tree: ty.Optional[Tree], read: Reader) -> int:
+    """Run one command on a tree and say what was done."""
+    code, said = OK, ''
+    if args.command == 'export':
+        sys.stdout.buffer.write(mail.export(patchset, read, args.author))
+        sys.stdout.buffer.flush()
+        return OK
+    assert tree
+    if args.command == 'apply':
+        said = apply(patchset, tree)
+    elif args.command == 'revert':
+        said = revert(patchset, tree, args.keep_changed)
+    else:
+        code, said = check(patchset, tree)
+    print('%s: %s' % (args.directory, said))
     return code
 
 

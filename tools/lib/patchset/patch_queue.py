@@ -41,6 +41,8 @@ class Patchset:
     :param tests: whether nova/tests/ is part of it
     :param release: the release to make packages of, by default the newest;
         a tree says itself which series it is of
+    :ivar modules: our own files: path in the tree -> file of the checkout
+    :ivar contents: what is in them, as the change of a tree without them
     :raises PatchsetError: for anything wrong with the checkout itself
     """
 
@@ -50,6 +52,9 @@ class Patchset:
         self.pin = read_pin(checkout, release)
         self.patches = self._read_patches()
         self.modules = self._find_modules(tests)
+        self.contents = {path: Change(None, full.read_bytes(),
+                                      os.access(full, os.X_OK))
+                         for path, full in self.modules.items()}
         for path in self.pin.replacements:
             if path not in self.modules:
                 raise PatchsetError(
@@ -108,6 +113,12 @@ class Patchset:
                     found[path] = full
         return found
 
+    @property
+    def paths(self) -> ty.Set[str]:
+        """All files of a tree that the change adds or changes."""
+        return {*self.modules, *(path for patch in self.patches
+                                 for path in patch.files)}
+
     def plan(self, read: Reader, exact: bool) -> ty.Dict[str, Change]:
         """Work out every change to a tree, without touching it.
 
@@ -117,7 +128,7 @@ class Patchset:
         """
         self.pin.recognise(read)
         changes = {}
-        for path, full in self.modules.items():
+        for path, ours in self.contents.items():
             theirs = read(path)
             wanted = self.pin.replacements.get(path)
             if wanted is None and theirs is not None:
@@ -132,8 +143,7 @@ class Patchset:
                         path, ' or '.join(wanted),
                         'has none' if theirs is None else
                         'has another one (sha256 %s)' % digest(theirs)))
-            changes[path] = Change(theirs, full.read_bytes(),
-                                   os.access(full, os.X_OK))
+            changes[path] = ours._replace(old=theirs)
         for patch in self.patches:
             for path, hunks in patch.files.items():
                 before = changes[path].old if path in changes else read(path)
@@ -153,8 +163,8 @@ class Patchset:
         the exported mail, is recognised without a record.
         """
         try:
-            if any(read(path) != full.read_bytes()
-                   for path, full in self.modules.items()):
+            if any(read(path) != ours.new
+                   for path, ours in self.contents.items()):
                 return False
             undone: ty.Dict[str, bytes] = {}
             for patch in reversed(self.patches):

@@ -22,6 +22,8 @@ RECORD = '.nova-patchset'
 class Tree:
     """A directory with nova/ in it, and the record of what was done to it.
 
+    :ivar changed: whether to change files was begun and not undone
+
     The record is written whole (originals, new files, manifest) before the
     first file of the tree changes, and removed after the last one is back,
     so at any moment either there is none and the tree is as it was, or it
@@ -30,6 +32,7 @@ class Tree:
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
+        self.changed = False
         self.record = root / RECORD
         if not (root / 'nova' / '__init__.py').is_file():
             raise PatchsetError('%s: no nova/__init__.py in it: not a Nova '
@@ -83,6 +86,18 @@ class Tree:
                    1 if now == entry['after'] else 2].append(path)
         return groups       # type: ignore
 
+    def how_left(self) -> str:
+        """Return what work that was cut off has left, '' if nothing."""
+        if not self.changed:
+            return ''
+        if not self.record.exists():
+            return 'the change is off the tree now'
+        try:
+            before, _, _ = self.state()
+        except PatchsetError:
+            before = ['unknown']
+        return 'left half way' if before else ''
+
     @contextlib.contextmanager
     def lock(self) -> ty.Iterator[None]:
         handle = os.open(self.root, os.O_RDONLY)
@@ -98,17 +113,24 @@ class Tree:
     def write(self, changes: ty.Dict[str, Change], version: str) -> None:
         """Make the changes, or none of them.
 
+        Files of ours come first, and only then what imports them: at each
+        moment all of the tree can be imported.
+
         :raises OSError: as the file system says; the tree is as before
         """
+        before = self.changed
         try:
             for folder in self._stage(changes, version):
                 (self.root / folder).mkdir(exist_ok=True)
-                _own_like(self.root / folder, (self.root / folder).parent)
-            for path in changes:
+                _make_like(self.root / folder, (self.root / folder).parent)
+            for path in sorted(changes, key=lambda path: (
+                    changes[path].old is not None)):
+                self.changed = True
                 os.replace(self.record / 'new' / path, self.root / path)
         except BaseException:
             if self.record.exists():
                 self.restore(keep_changed=False)
+                self.changed = before
             raise
         shutil.rmtree(self.record / 'new')
 
@@ -136,8 +158,8 @@ class Tree:
                 else:
                     kept = staging / 'originals' / path
                     kept.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(target, kept)
-                    shutil.copymode(target, new)
+                    shutil.copy2(target, kept, follow_symlinks=False)
+                    shutil.copymode(target, new, follow_symlinks=False)
                     _own_like(kept, target)
                     _own_like(new, target)
                 files[path] = {'before': digest(change.old),
@@ -164,7 +186,11 @@ class Tree:
         if other and not keep_changed:
             raise DirtyTree('changed since the change was applied: %s'
                             % ', '.join(other))
-        for path in after:
+        # What imports our files goes back first: at each moment all of the
+        # tree can be imported.
+        for path in sorted(after, key=lambda path: (
+                manifest['files'][path]['before'] is None)):
+            self.changed = True
             if manifest['files'][path]['before'] is None:
                 (self.root / path).unlink()
                 self._drop_bytecode(self.root / path)
@@ -187,7 +213,7 @@ class Tree:
             gone = self.record.with_name(RECORD + '.tmp')
             shutil.rmtree(gone, ignore_errors=True)
             os.rename(self.record, gone)
-            shutil.rmtree(gone)
+            shutil.rmtree(gone, ignore_errors=True)
 
     @staticmethod
     def _drop_bytecode(source: pathlib.Path) -> None:
@@ -198,6 +224,16 @@ class Tree:
 
 
 def _own_like(path: pathlib.Path, model: pathlib.Path) -> None:
-    if os.geteuid() == 0:
-        facts = model.stat()
-        os.chown(path, facts.st_uid, facts.st_gid)
+    facts = model.lstat()
+    try:
+        os.chown(path, facts.st_uid if os.geteuid() == 0 else -1,
+                 facts.st_gid, follow_symlinks=False)
+    except PermissionError:
+        pass        # Only root, or a member of the group, can.
+
+
+def _make_like(folder: pathlib.Path, model: pathlib.Path) -> None:
+    """Give a new directory the owner and the mode of another one."""
+    _own_like(folder, model)
+    # The umask may be one that takes them from the service.
+    folder.chmod(stat.S_IMODE(model.lstat().st_mode))

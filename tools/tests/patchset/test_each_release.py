@@ -17,11 +17,11 @@ from patchset import patch_queue
 from patchset.pin import read_pin
 from patchset import source_tree
 from patchset import upstream_wheel
-from tools.tests.patchset.test_command import NOT_APPLIED
-from tools.tests.patchset.test_command import OK
-from tools.tests.patchset.test_command import snapshot
-from tools.tests.patchset.test_command import TOOL
 from tools.tests.small_checkout import CHECKOUT
+from tools.tests.tool_case import NOT_APPLIED
+from tools.tests.tool_case import OK
+from tools.tests.tool_case import snapshot
+from tools.tests.tool_case import TOOL
 
 PIN = read_pin(CHECKOUT)
 RELEASES = [release.name for release in PIN.releases]

@@ -103,8 +103,9 @@ class PatchsetTest(testtools.TestCase):
             self.assertEqual(count, len(patchset.modules))
 
     def test_plan(self):
-        patchset = self.load(modules={'nova/y.py': b'ours'})
+        self.load(modules={'nova/y.py': b'ours'})
         (self.root / 'nova' / 'y.py').chmod(0o755)
+        patchset = patch_queue.Patchset(self.root)
         changes = patchset.plan(dict(TREE, **{'nova/x.py': BEFORE}).get, True)
         self.assertEqual(
             {'nova/y.py': patch_queue.Change(None, b'ours', True),
