@@ -2,7 +2,7 @@
 
 """What a client can do in a cluster, found out without changing anything.
 
-For whoever sets up a node, by way of ``nova-image-download check``.
+For the operator who sets up a node, by way of ``nova-image-download check``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import uuid
 
 from . import connection
 from . import export
+from . import keyring as keyring_
 from .errors import describe
 from .errors import ExportError
 
@@ -41,7 +42,10 @@ SAMPLE_READ_SIZE = 4 << 20
 
 def survey(args: Arguments, job: Job) -> dict[str, object]:
     """Connect, and find out what the client may do there."""
+    job.enter(connection.READING_CONF, 'disk')
     facts = local_facts(args.id, args.conf, args.keyring)
+    # Also if the connection never comes about.
+    job.facts = facts
     try:
         client, fsid = export.connect(args, job)
         facts['fsid'] = fsid
@@ -87,30 +91,20 @@ def local_facts(user: str | None, conf: str | None,
     facts['client'] = name
     facts['librbd'] = '.'.join(map(str, rbd.RBD().version()))
     try:
-        client = rados.Rados(rados_id=user, conffile=conf or '')
-        if keyring:
-            client.conf_set('keyring', keyring)
+        settings = connection.settings_of(1, 1, keyring, 'default')
+        client = rados.Rados(rados_id=user, conf_defaults=settings,
+                             conffile=conf or '', conf=settings)
         facts['mon_host'] = client.conf_get('mon_host') or ''
+        # Either goes before all keyrings.
+        facts['key_in_conf'] = bool(client.conf_get('key'))
+        facts['keyfile'] = client.conf_get('keyfile') or ''
         paths = client.conf_get('keyring') or ''
     except rados.Error:
         # Connecting says it in a better way.
         return facts
-    facts['keyrings'] = [{'path': path, 'state': _keyring_state(path, name)}
+    facts['keyrings'] = [{'path': path, 'state': keyring_.state(path, name)}
                          for path in paths.split(',') if path.strip()]
     return facts
-
-
-def _keyring_state(path: str, name: str) -> str:
-    """One of 'ok', 'missing', 'unreadable' and 'no entry'."""
-    try:
-        with open(path.strip(), encoding='utf-8', errors='replace') as f:
-            sections = [line.strip() for line in f
-                        if line.lstrip().startswith('[')]
-    except FileNotFoundError:
-        return 'missing'
-    except OSError:
-        return 'unreadable'
-    return 'ok' if '[%s]' % name in sections else 'no entry'
 
 
 def _attempt(action: Callable[[], object]) -> str:
@@ -130,6 +124,8 @@ def _attempt(action: Callable[[], object]) -> str:
             return 'no'
         if number == errno.ETIMEDOUT:
             return 'timeout'
+        if number == errno.ESHUTDOWN:
+            return 'blocklisted'
         return describe(exc)
     return 'yes'
 

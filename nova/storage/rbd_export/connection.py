@@ -12,8 +12,11 @@ import errno
 import math
 import threading
 
+from . import ceph_conf
+from . import keyring as keyring_
 from .errors import describe
 from .errors import ExportError
+from .errors import LIMIT_ERRNOS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +27,14 @@ if TYPE_CHECKING:
 # see: on a slow cluster a request may wait long behind others while bytes do
 # move.
 OP_TIMEOUT_FACTOR = 4
+
+# What librados says of monitors that it cannot reach.
+_AWAY = frozenset([errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED,
+                   errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH,
+                   errno.ENETDOWN, errno.ENOTCONN, errno.EPIPE])
+
+# What is announced before librados reads a configuration file.
+READING_CONF = 'reading the configuration'
 
 
 def load_rados() -> None:
@@ -69,14 +80,48 @@ def load_rbd() -> Callable[[], None]:
 def _missing_bindings(exc: ImportError) -> ExportError:
     import sys
     return ExportError(
-        'bindings', 'the Ceph bindings cannot be imported by %s (%s); '
-        'install the packages python3-rados and python3-rbd, or run this '
-        'under a Python that has them' % (sys.executable, exc))
+        'bindings', 'the Ceph bindings cannot be imported by %s (%s)'
+        % (sys.executable, exc))
+
+
+def settings_of(connect_timeout: float, stall_timeout: float,
+                keyring: str | None, read_from_replica: str
+                ) -> dict[str, str]:
+    """Return the options that go before those of ceph.conf."""
+    settings: dict[str, object] = {
+        # These and no argument of connect() limit how long it takes. Not
+        # every release of Ceph takes fractions of a second.
+        'client_mount_timeout': math.ceil(connect_timeout),
+        'rados_mon_op_timeout': math.ceil(connect_timeout),
+        'rados_osd_op_timeout': math.ceil(stall_timeout),
+        # Each byte is read once: a cache would only cost copies.
+        'rbd_cache': 'false',
+        # Reading would write the time of it into the image.
+        'rbd_atime_update_interval': 0,
+        # None is of use to a process that lives for seconds; all may fail for
+        # lack of permission, with lines on stderr, or leave a file for each
+        # process.
+        'admin_socket': '',
+        'log_file': '',
+        'log_to_syslog': 'false',
+        'err_to_syslog': 'false',
+        'log_to_graylog': 'false',
+        'log_to_stderr': 'false',
+        'err_to_stderr': 'false',
+        'heartbeat_file': '',
+    }
+    if keyring:
+        settings['keyring'] = keyring
+    if read_from_replica != 'default':
+        settings['rbd_read_from_replica_policy'] = read_from_replica
+    return {name: str(value) for name, value in settings.items()}
 
 
 def connect(user: str | None, conf: str | None, keyring: str | None,
             connect_timeout: float, stall_timeout: float,
-            read_from_replica: str = 'default') -> rados.Rados:
+            read_from_replica: str = 'default',
+            enter: Callable[[str, str], None] = lambda phase, waits_for: None
+            ) -> rados.Rados:
     """Connect to a cluster.
 
     :param user: name of the client without 'client.', None for librados'
@@ -87,62 +132,77 @@ def connect(user: str | None, conf: str | None, keyring: str | None,
         a monitor
     :param stall_timeout: seconds without a byte that are bearable
     :param read_from_replica: 'default', 'balance' or 'localize'
+    :param enter: called with what is done next, and what that waits for
     :raises: ExportError
     """
-    settings = {
-        # These and no argument of connect() limit how long it takes. Not
-        # every release of Ceph takes fractions of a second.
-        'client_mount_timeout': math.ceil(connect_timeout),
-        'rados_mon_op_timeout': math.ceil(connect_timeout),
-        'rados_osd_op_timeout': math.ceil(stall_timeout),
-        # Each byte is read once: a cache would only cost copies.
-        'rbd_cache': 'false',
-        # Reading would write the time of it into the image.
-        'rbd_atime_update_interval': 0,
-        # Neither is of use to a process that lives for seconds; both may
-        # fail for lack of permission, with lines on stderr.
-        'admin_socket': '',
-        'log_to_stderr': 'false',
-        'err_to_stderr': 'false',
-    }
-    if keyring:
-        settings['keyring'] = keyring
-    if read_from_replica != 'default':
-        settings['rbd_read_from_replica_policy'] = read_from_replica
-    name = 'client.%s' % (user or 'admin')
-    where = conf or 'ceph.conf in its usual places'
+    # librados may end the process while it reads a file: what was announced
+    # last names the cause then.
+    enter(READING_CONF, 'disk')
+    path, text = ceph_conf.read(conf)
+    settings = settings_of(connect_timeout, stall_timeout, keyring,
+                           read_from_replica)
     try:
-        client = rados.Rados(rados_id=user, conffile=conf or '')
+        # Before the file is read, or a log file that it names is opened.
+        client = rados.Rados(rados_id=user, conf_defaults=settings,
+                             conffile=conf or '', conf=settings)
     except rados.Error as exc:
-        if getattr(exc, 'errno', None) == errno.ENOENT:
-            raise ExportError('connect', 'there is no %s; name the '
-                              'configuration of the cluster' % where)
-        raise ExportError('connect', 'cannot use %s: %s'
-                          % (where, describe(exc)))
+        if abs(getattr(exc, 'errno', None) or 0) == errno.ENOENT:
+            raise ExportError('no_conf', 'there is no %s' % path)
+        raise ceph_conf.refused(path, text, exc)
     try:
-        for option, value in settings.items():
-            client.conf_set(option, str(value))
+        mon_host = client.conf_get('mon_host') or ''
+        if ceph_conf.monitor_names(mon_host):
+            enter('resolving the names of the monitors', 'names')
+            client.conf_set('mon_host', ceph_conf.resolved(mon_host, path))
+        alone = not (mon_host or ceph_conf.has_monitor_sections(text))
+        # Without an address librados asks the name server for one.
+        enter('connecting', 'names' if alone else 'monitors')
         client.connect()
     except rados.Error as exc:
-        number = abs(getattr(exc, 'errno', None) or 0)
-        if number == errno.ENOENT:
-            raise ExportError(
-                'permission', 'there is no key for %s: its keyring is missing '
-                'or does not hold it; check the keyring that %s names, and '
-                'whether this user may read it' % (name, where))
-        if number in (errno.EACCES, errno.EPERM):
-            raise ExportError(
-                'permission', 'the cluster refuses %s; check that its key is '
-                'the one that "ceph auth get %s" shows, and that its keyring '
-                'may be read' % (name, name))
-        if number == errno.ETIMEDOUT:
-            raise ExportError(
-                'connect', 'no monitor answered within %g s; check the '
-                'monitors of %s and the network to them'
-                % (connect_timeout, where))
-        raise ExportError('connect', 'cannot connect to the cluster of %s: %s'
-                          % (where, describe(exc)))
+        raise _refused(client, exc, 'client.%s' % (user or 'admin'), path,
+                       text, connect_timeout)
     return client
+
+
+def _refused(client: rados.Rados, exc: Exception, name: str, path: str,
+             text: str, connect_timeout: float) -> ExportError:
+    """Return the reason for a connection that librados could not make."""
+    number = abs(getattr(exc, 'errno', None) or 0)
+    mon_host = client.conf_get('mon_host') or ''
+    if not mon_host and not ceph_conf.has_monitor_sections(text):
+        return ExportError(
+            'no_monitors', 'there is no mon_host in %s, and no name server '
+            'has monitors for this node: %s' % (path, describe(exc)))
+    if number == errno.ETIMEDOUT:
+        return ExportError(
+            'connect', 'no monitor of %s answered within %g s: %s'
+            % (path, connect_timeout, describe(exc)))
+    if number == errno.ESHUTDOWN:
+        return ExportError('blocklisted', 'the cluster has fenced this '
+                           'client: %s' % describe(exc))
+    if number in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP,
+                  errno.EIO):
+        found = keyring_.explain(client, name)
+        if found.code != 'key_rejected' or number in (errno.EACCES,
+                                                      errno.EPERM):
+            return ExportError(found.code, '%s: %s' % (found, describe(exc)),
+                               **found.facts)
+        if number == errno.EOPNOTSUPP:
+            return ExportError(
+                'bad_conf', 'the cluster and this client have no way of '
+                'authentication in common: %s' % describe(exc), 'compare '
+                'auth_client_required in the ceph.conf with that of the '
+                'cluster')
+    if number == errno.EINVAL:
+        return ExportError(
+            'bad_conf', 'librados cannot use mon_host = %s of %s, or another '
+            'option: %s' % (mon_host, path, describe(exc)))
+    if number in LIMIT_ERRNOS:
+        return ExportError('limits', 'cannot connect to the cluster of %s: %s'
+                           % (path, describe(exc)))
+    return ExportError('connect' if number in _AWAY else 'unexpected',
+                       'cannot connect to the cluster of %s: %s'
+                       % (path, describe(exc)))
 
 
 def allow_queueing(client: rados.Rados, stall_timeout: float) -> None:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
-import errno
 import mmap
 import os
 import threading
 
 from . import libc
+from .errors import DISK_ERRNOS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class DiskWriter:
         # Written and perhaps not on the disk yet, in the order of writing.
         self._dirty: collections.deque[tuple[int, int]] = collections.deque()
         self._dirty_bytes = 0
+        # Whether the file system lets the size of a file be set.
+        self._truncates = True
 
     def open_direct(self, path: str) -> None:
         """Open the file a second time, for writes past the page cache.
@@ -85,8 +87,15 @@ class DiskWriter:
 
         :raises: OSError
         """
-        # Whole blocks are written, also at the end.
-        os.ftruncate(self._fd, self._size + -self._size % _ALIGNMENT)
+        try:
+            # Whole blocks are written, also at the end.
+            os.ftruncate(self._fd, self._size + -self._size % _ALIGNMENT)
+        except OSError as exc:
+            if exc.errno in DISK_ERRNOS:
+                raise
+            # It grows as it is written, and nothing past its end is.
+            self._direct_fd = -1
+            self._truncates = False
 
     def write(self, data: bytes, runs: list[tuple[int, int]],
               offset: int) -> None:
@@ -143,7 +152,7 @@ class DiskWriter:
                 try:
                     self._write_all(fd, buffer[:padded], offset + start)
                 except OSError as exc:
-                    if exc.errno != errno.EINVAL:
+                    if exc.errno in DISK_ERRNOS:
                         raise
                     self._direct_fd = -1
                     return False
@@ -209,8 +218,11 @@ class DiskWriter:
         :returns: bytes that it takes there
         """
         try:
-            os.ftruncate(self._fd, self._size)
-            os.fsync(self._fd)
+            if self._truncates:
+                os.ftruncate(self._fd, self._size)
+            elif os.fstat(self._fd).st_size < self._size:
+                os.pwrite(self._fd, b'\0', self._size - 1)
+            libc.sync(os.fsync, self._fd)
             return os.fstat(self._fd).st_blocks * 512
         except OSError as exc:
             raise self._failed('cannot write to the disk below %s'

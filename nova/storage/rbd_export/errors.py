@@ -129,7 +129,7 @@ CAUSES: dict[str, Cause] = {
         25, NODE, 'check what the file system of the image cache waits for'),
     'not_writable': Cause(
         26, NODE, 'let the user of nova-compute write to the directory of the '
-        'image cache'),
+        'image cache, and check the file system it lies on'),
     'snapshot_removed': Cause(
         27, IMAGE, 'nothing if the image was deleted in Glance; if it is '
         'still active there, make and protect its snapshot again'),
@@ -202,6 +202,10 @@ SIGNAL_EXIT = 128
 # What the kernel says of a disk that no other way of writing would spare.
 DISK_ERRNOS = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
 
+# What it says where the process or the host has no more of something.
+LIMIT_ERRNOS = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+                          errno.EAGAIN, errno.EFBIG])
+
 
 class ExportError(Exception):
     """An export that did not happen.
@@ -240,6 +244,19 @@ def describe(exc: BaseException) -> str:
         type(exc).__name__)
 
 
-def is_no_space(exc: OSError) -> bool:
-    """Return whether a disk is full or a quota is used up."""
-    return exc.errno in (errno.ENOSPC, errno.EDQUOT)
+def local_error(what: str, exc: OSError, **facts: object) -> ExportError:
+    """Return the error for something that the local system refused.
+
+    Only what the kernel says of the disk itself rules HTTP out. Everything
+    else may concern no more than this way of writing.
+
+    :param what: was attempted, as the beginning of a sentence
+    """
+    code = 'not_writable'
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        code = 'no_space'
+    elif exc.errno in DISK_ERRNOS:
+        code = 'local_file'
+    elif exc.errno in LIMIT_ERRNOS:
+        code = 'limits'
+    return ExportError(code, '%s: %s' % (what, describe(exc)), **facts)

@@ -28,19 +28,21 @@ def connect(args: Arguments,
     :raises: ExportError
     """
     from . import connection
+    job.enter('loading the libraries of Ceph', watchdog.DISK)
     connection.load_rados()
     wait_for_rbd = connection.load_rbd()
     client = connection.connect(args.id, args.conf, args.keyring,
                                 args.connect_timeout, args.stall_timeout,
-                                args.read_from_replica)
-    wait_for_rbd()
+                                args.read_from_replica, job.enter)
     fsid = client.get_fsid()
-    job.connected()
+    job.connected(fsid)
+    job.enter('loading the libraries of Ceph', watchdog.DISK)
+    wait_for_rbd()
+    job.enter('opening the image', factor=watchdog.OPEN_FACTOR)
     if args.fsid and fsid.lower() != args.fsid.lower():
         raise ExportError(
-            'wrong_cluster', 'this is the cluster %s, not %s; check the '
-            'configuration file' % (fsid, args.fsid), expected=args.fsid,
-            actual=fsid)
+            'wrong_cluster', 'this is the cluster %s, not %s'
+            % (fsid, args.fsid), expected=args.fsid, actual=fsid)
     return client, fsid
 
 
@@ -60,18 +62,19 @@ def export(args: Arguments, job: watchdog.Job) -> dict[str, object]:
     # Before the cluster is troubled.
     output = output_file.OutputFile(args.dest)
     job.abandon = output.abandon
+    job.enter('opening the directory', watchdog.DISK)
+    output.open_directory()
     client, fsid = connect(args, job)
     snapshot = snapshot_.Snapshot(client, args.pool, args.image, args.snap,
                                   job.touch)
-    job.touch()
+    job.facts['pool'] = args.pool
     size = snapshot.size
     if args.size is not None and args.size != size:
         raise ExportError(
-            'wrong_size', 'the image has %d bytes and not %d; it is not the '
-            'one that was meant, or damaged' % (size, args.size),
-            expected=args.size, actual=size)
+            'wrong_size', 'the image has %d bytes and not %d'
+            % (size, args.size), expected=args.size, actual=size)
 
-    job.enter('asking what the image holds', watchdog.OPEN_FACTOR)
+    job.enter('asking what the image holds', factor=watchdog.OPEN_FACTOR)
     hints = snapshot.extents()
     connection.allow_queueing(client, args.stall_timeout)
     read_size = pipeline.READ_SIZE
@@ -82,20 +85,24 @@ def export(args: Arguments, job: watchdog.Job) -> dict[str, object]:
         read_size = largest
     else:
         parts = extents.normalise(hints, size, snapshot.unit)
-        if snapshot.mapped:
-            # What is stored may be zeros, which become holes. Without a map
-            # of the objects that is likely enough to try.
-            output.check_space(extents.total(parts))
     rate_limit = None
     if args.max_rate:
         from . import rate_limit as rate_limit_
         rate_limit = rate_limit_.RateLimit(args.max_rate)
         read_size = pipeline.paced_read_size(read_size, args.max_rate)
         largest = read_size
+    slowest = snapshot.slowest_limit(read_size)
+    if slowest is not None:
+        # librbd keeps the limit, all that is needed is to wait for it.
+        read_size = largest = slowest.read_size
+        job.delay = slowest.seconds * args.inflight
+        job.note = '; its reads are limited by %s = %d' % (slowest.option,
+                                                           slowest.value)
     hasher = None
     if args.algorithm:
         from . import digest
         hasher = digest.new(args.algorithm)
+    job.enter('creating the file', watchdog.DISK)
     writer = output.create(size)
 
     pipe = pipeline.Pipeline(snapshot, writer, parts, hasher, args.inflight,
@@ -118,16 +125,20 @@ def export(args: Arguments, job: watchdog.Job) -> dict[str, object]:
         found = hasher.hexdigest()
         if args.expected is not None:
             if found != args.expected:
+                job.enter('looking at the image again',
+                          factor=watchdog.OPEN_FACTOR)
+                # What is read of one that was removed is no damage.
+                snapshot.check_still_there()
                 raise ExportError(
-                    'wrong_digest', 'the %s of the image is %s and not %s; it '
-                    'is damaged, or not the one that was meant'
+                    'wrong_digest', 'the %s of the image is %s and not %s'
                     % (args.algorithm, found, args.expected),
                     expected=args.expected, actual=found)
             verified.append('digest')
     if 'digest' not in verified:
-        job.enter('looking at the image again', watchdog.OPEN_FACTOR)
+        job.enter('looking at the image again', factor=watchdog.OPEN_FACTOR)
         snapshot.check_still_there()
-    job.enter('writing to the local disk', local=True)
+    job.enter('writing to the local disk', watchdog.DISK,
+              patience=watchdog.LAST_WRITES)
     while writer.flush_some():
         job.touch()
     job.touch()

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import errno
 import os
 
+from .errors import DISK_ERRNOS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -33,8 +35,10 @@ _WAIT_BEFORE = 1
 _WRITE = 2
 _WAIT_AFTER = 4
 
-# What sync_file_range says of what it does not work on at all.
-_NOT_BY_RANGE = (errno.EINVAL, errno.ESPIPE, errno.ENOSYS)
+# Ways to say that a file or a process cannot have its data synchronised, which
+# says nothing of the data. Programs that only write do not meet them.
+CANNOT_SYNC = frozenset([errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS,
+                         errno.EPERM, errno.EACCES])
 
 
 def _library() -> tuple[Any, Any]:
@@ -60,6 +64,19 @@ def limit_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, KEPT)
     except AttributeError:
         pass
+
+
+def sync(call: Callable[[int], None], fd: int) -> None:
+    """Wait until data is on the disk, where that can be waited for.
+
+    :param call: os.fsync or os.fdatasync
+    :raises: OSError
+    """
+    try:
+        call(fd)
+    except OSError as exc:
+        if exc.errno not in CANNOT_SYNC:
+            raise
 
 
 class Writeback:
@@ -89,7 +106,7 @@ class Writeback:
     def start(self, offset: int, length: int) -> None:
         """Let data begin its way to the disk."""
         if self._call is not None:
-            # An error that comes up later is told to whoever waits.
+            # An error that comes up later is returned by wait.
             self._call(self._fd, offset, length, _WRITE)
 
     def wait(self, ranges: list[tuple[int, int]]) -> None:
@@ -108,10 +125,11 @@ class Writeback:
                             _WAIT_BEFORE | _WRITE | _WAIT_AFTER):
                     continue
                 number = self._errno()
-                if number not in _NOT_BY_RANGE:
+                if number in DISK_ERRNOS:
                     raise OSError(number, os.strerror(number))
+                # Of use, but not needed.
                 self._call = None
                 break
             else:
                 return
-        os.fdatasync(self._fd)
+        sync(os.fdatasync, self._fd)

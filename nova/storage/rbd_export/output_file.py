@@ -8,18 +8,21 @@ leaves nothing behind. Elsewhere, on NFS for example, it goes into a file with
 a private name, which only a crash leaves behind. Such a leftover is known by
 its name, see TEMPORARY_NAME, and by the lock (flock) that its maker holds as
 long as it lives.
+
+A program that only opens, writes and renames gets by with fewer rights than
+that, and security policies are written for such programs. So whatever else is
+used here may be refused, with any error but those of the disk itself.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 from . import disk_writer
-from .errors import describe
+from .errors import DISK_ERRNOS
 from .errors import ExportError
-from .errors import is_no_space
+from .errors import local_error
 
 # The private name of a file that is being made: a dot, the first part of the
 # name it is to have, this, 16 hexadecimal digits, the suffix. A regular
@@ -31,51 +34,57 @@ TEMPORARY_NAME = r'^\..*\.rbd-export-[0-9a-f]{16}\.tmp$'
 # Bytes of file name that file systems allow, less the private name's own.
 _NAME_PART = 200
 
-# What open says where there are no files without a name. Kernels that know
-# nothing of O_TMPFILE see an attempt to write to a directory.
-_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
-
 
 class OutputFile:
     """A file in the making.
 
     :param path: the name it is to have. A regular file of that name will be
         replaced.
-    :raises: ExportError if there can be no such file
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         directory, self._name = os.path.split(path)
         self._directory = directory or '.'
-        self._fd = -1
+        self._fd = self._dirfd = -1
         self._temporary = ''
+
+    def open_directory(self) -> None:
+        """Open the directory, and check that the name may be used there.
+
+        :raises: ExportError if it may not
+        """
         try:
-            self._dirfd = os.open(self._directory,
-                                  os.O_RDONLY | os.O_DIRECTORY)
+            self._dirfd = self._open_directory()
         except OSError as exc:
             raise self._failed('cannot open the directory %s'
                                % self._directory, exc)
         self._check_name()
 
+    def _open_directory(self) -> int:
+        try:
+            return os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        except PermissionError:
+            # To write there it need not be readable.
+            return os.open(self._directory, os.O_PATH | os.O_DIRECTORY)
+
     def _failed(self, what: str, exc: OSError) -> ExportError:
-        if is_no_space(exc):
-            facts: dict[str, object] = {'path': self.path}
+        error = local_error(what, exc, path=self.path)
+        if error.code == 'no_space':
             try:
-                facts['available_bytes'] = self.available()
+                error.facts['available_bytes'] = self._available()
             except OSError:
                 pass
-            return ExportError(
-                'no_space', '%s: %s; free some space in %s, or raise the '
-                'quota' % (what, describe(exc), self._directory), **facts)
-        return ExportError('local_file', '%s: %s' % (what, describe(exc)),
-                           path=self.path)
+        return error
 
     def _check_name(self) -> bool:
-        """See whether the name is in use, and by nothing but a plain file."""
+        """Return whether the name is in use.
+
+        :raises: ExportError if it is, by something else than a plain file
+        """
         if self._name in ('', '.', '..'):
-            raise ExportError('local_file', '%s is a directory; name a file'
-                              % self.path, path=self.path)
+            raise ExportError('not_writable', '%s is a directory' % self.path,
+                              'name a file', path=self.path)
         try:
             mode = os.lstat(self._name, dir_fd=self._dirfd).st_mode
         except FileNotFoundError:
@@ -84,32 +93,14 @@ class OutputFile:
             raise self._failed('cannot look at %s' % self.path, exc)
         if not stat.S_ISREG(mode):
             raise ExportError(
-                'local_file', '%s exists and is not a regular file; remove '
-                'it or name another file' % self.path, path=self.path)
+                'not_writable', '%s exists and is not a regular file'
+                % self.path, 'remove it or name another file', path=self.path)
         return True
 
-    def available(self) -> int:
+    def _available(self) -> int:
         """Return how many bytes may still be written there."""
         found = os.fstatvfs(self._dirfd)
         return found.f_bavail * found.f_frsize
-
-    def check_space(self, needed: int) -> None:
-        """Refuse what cannot fit.
-
-        :param needed: bytes that may have to be written
-        :raises: ExportError
-        """
-        try:
-            available = self.available()
-        except OSError as exc:
-            raise self._failed('cannot look at %s' % self._directory, exc)
-        if needed > available:
-            raise ExportError(
-                'no_space', '%d bytes may be needed in %s and only %d are '
-                'available; free some space' % (needed, self._directory,
-                                                available),
-                needed_bytes=needed, available_bytes=available,
-                path=self.path)
 
     def create(self, size: int) -> disk_writer.DiskWriter:
         """Make the file, all of it one hole.
@@ -130,21 +121,14 @@ class OutputFile:
                                exc)
 
     def _open(self) -> int:
-        # Both get the mode that open(path, 'wb') would have given.
+        # All get the mode that open(path, 'wb') would have given.
         try:
-            self._fd = os.open(
-                '.', os.O_TMPFILE | os.O_WRONLY, 0o666, dir_fd=self._dirfd)
-            # Without /proc it could not be given its name.
-            if os.path.exists(self._magic_link()):
-                return self._fd
-            os.close(self._fd)
-            self._fd = -1
+            self._fd = self._open_unnamed()
+            return self._fd
         except OSError as exc:
-            if exc.errno not in _NO_TMPFILE:
+            if exc.errno in DISK_ERRNOS:
                 raise
-        name = '.%s%s%s%s' % (
-            os.fsdecode(os.fsencode(self._name)[:_NAME_PART]), TEMPORARY_MARK,
-            os.urandom(8).hex(), TEMPORARY_SUFFIX)
+        name = self._private_name()
         self._fd = os.open(
             name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666,
             dir_fd=self._dirfd)
@@ -158,11 +142,47 @@ class OutputFile:
             pass
         return self._fd
 
+    def _open_unnamed(self) -> int:
+        """Return a file without a name that can be given one.
+
+        Whether it can is tried with an empty one, as a file that was linked
+        and unlinked cannot be linked again. That may be refused by a file
+        system, by a security policy, and where there is no /proc; after the
+        copy it would be too late.
+
+        :raises: OSError
+        """
+        trial = self._fd = self._unnamed()
+        try:
+            name = self._private_name()
+            self._link(name)
+            try:
+                os.unlink(name, dir_fd=self._dirfd)
+            except FileNotFoundError:
+                # Taken for a leftover.
+                pass
+        finally:
+            self._fd = -1
+            os.close(trial)
+        return self._unnamed()
+
+    def _unnamed(self) -> int:
+        return os.open('.', os.O_TMPFILE | os.O_WRONLY, 0o666,
+                       dir_fd=self._dirfd)
+
+    def _private_name(self) -> str:
+        return '.%s%s%s%s' % (
+            os.fsdecode(os.fsencode(self._name)[:_NAME_PART]), TEMPORARY_MARK,
+            os.urandom(8).hex(), TEMPORARY_SUFFIX)
+
     def _magic_link(self) -> str:
         return '/proc/self/fd/%d' % self._fd
 
     def publish(self) -> None:
-        """Give the file its name, for good."""
+        """Give the file its name, for good.
+
+        :raises: ExportError
+        """
         try:
             if not self._temporary:
                 exists = self._check_name()
@@ -173,9 +193,7 @@ class OutputFile:
                         self._check_name()
                         exists = True
                 if exists:
-                    name = '.%s%s%s%s' % (
-                        os.fsdecode(os.fsencode(self._name)[:_NAME_PART]),
-                        TEMPORARY_MARK, os.urandom(8).hex(), TEMPORARY_SUFFIX)
+                    name = self._private_name()
                     self._link(name)
                     self._temporary = name
             if self._temporary:
@@ -198,8 +216,9 @@ class OutputFile:
         try:
             os.fsync(self._dirfd)
         except OSError as exc:
-            # Not every file system can do that to a directory.
-            if exc.errno != errno.EINVAL:
+            # Not every file system can do that to a directory, and not every
+            # directory may be opened for it.
+            if exc.errno in DISK_ERRNOS:
                 raise
 
     def abandon(self) -> None:

@@ -54,10 +54,6 @@ SLOW_READS = 12
 # time that counts.
 LARGE_BUDGET = 16 << 20
 
-# How much less of a processor the rest of the process gets, where it has to
-# share one, than the thread that makes a digest: see nice(2).
-GIVE_WAY = 10
-
 # A reader for each so many pieces, at most.
 PIECES_PER_READER = 4
 
@@ -80,24 +76,6 @@ def paced_read_size(read_size: int, rate: int) -> int:
     """
     step = int(rate * PACE_STEP) // SMALLEST_READ * SMALLEST_READ
     return max(SMALLEST_READ, min(read_size, step))
-
-
-def _give_way_to(thread: threading.Thread) -> None:
-    """Let a thread have a processor before the others of this process.
-
-    It cannot be shared out, and all others wait for it. Without privileges a
-    thread cannot go up, so the others go down.
-    """
-    # The main thread watches over the others.
-    stay = (thread.native_id, os.getpid())
-    try:
-        lower = os.getpriority(os.PRIO_PROCESS, 0) + GIVE_WAY
-        for name in os.listdir('/proc/self/task'):
-            if int(name) not in stay:
-                os.setpriority(os.PRIO_PROCESS, int(name), lower)
-    except OSError:
-        # Without /proc, or one of them has ended: it is a little slower then.
-        pass
 
 
 class Stopped(Exception):
@@ -189,8 +167,6 @@ class Pipeline:
         self._running = len(threads)
         for thread in threads:
             thread.start()
-        if self._hasher is not None:
-            _give_way_to(threads[-1])
         # Not for all of them if one has failed: another may hang for long.
         if threads:
             self._ended.wait()

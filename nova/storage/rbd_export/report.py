@@ -1,11 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is told to the caller: progress, and one result or one error."""
+"""What the caller is given to read: progress, and one result or one error.
+
+With --json each is an object in a line of its own, whose "event" is one of
+
+phase       what is done from now on ("phase"), in words. After the phase
+            "reading the configuration" a death by a signal means that
+            librados cannot bear the configuration file.
+connected   the cluster has answered: its "fsid"
+progress    twice a second, a sign of life: "bytes" of "total", "seconds",
+            "phase"
+result      the last one, if all went well
+error       the last one, if not: "code", "exit", "message", "remedy", and
+            what else is known
+
+More kinds and more keys may come: readers pass over those that they do not
+know.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import threading
 
 from .errors import ExportError
 
@@ -38,19 +55,40 @@ class JsonReport:
     """One JSON object a line, on stdout."""
 
     interval = INTERVAL
+    for_programs = True
+
+    def __init__(self) -> None:
+        # The work announces its phases, the main thread reports the rest.
+        self._lock = threading.Lock()
 
     def _emit(self, event: str, **facts: object) -> None:
         try:
-            sys.stdout.write(json.dumps(dict(event=event, **facts)) + '\n')
-            sys.stdout.flush()
+            line = json.dumps(dict(event=event, **facts)) + '\n'
+            with self._lock:
+                sys.stdout.write(line)
+                sys.stdout.flush()
         except (OSError, ValueError):
             raise Broken()
 
-    def progress(self, done: int, total: int, seconds: float) -> None:
+    def phase(self, phase: str) -> None:
+        try:
+            self._emit('phase', phase=phase)
+        except Broken:
+            # The main thread finds out, and ends the work.
+            pass
+
+    def connected(self, fsid: str) -> None:
+        try:
+            self._emit('connected', fsid=fsid)
+        except Broken:
+            pass
+
+    def progress(self, done: int, total: int, seconds: float,
+                 phase: str = '') -> None:
         # The total is 0 until the image is open. Said nevertheless, it is the
         # sign of life that the parent waits for.
         self._emit('progress', bytes=done, total=total,
-                   seconds=round(seconds, 3))
+                   seconds=round(seconds, 3), phase=phase)
 
     def result(self, facts: dict[str, object]) -> None:
         self._emit('result', **facts)
@@ -63,6 +101,8 @@ class JsonReport:
 
 class HumanReport:
     """A bar or lines on stderr, and one summary line on stdout."""
+
+    for_programs = False
 
     def __init__(self) -> None:
         try:
@@ -79,7 +119,14 @@ class HumanReport:
         except (OSError, ValueError, AttributeError):
             raise Broken()
 
-    def progress(self, done: int, total: int, seconds: float) -> None:
+    def phase(self, phase: str) -> None:
+        pass
+
+    def connected(self, fsid: str) -> None:
+        pass
+
+    def progress(self, done: int, total: int, seconds: float,
+                 phase: str = '') -> None:
         if not total:
             return
         rate = done / seconds if seconds else 0.0
@@ -122,3 +169,5 @@ class HumanReport:
     def error(self, exc: ExportError) -> None:
         self._end_bar()
         self._say(sys.stderr, 'rbd_export: %s\n' % exc)
+        if exc.remedy:
+            self._say(sys.stderr, 'To fix this, %s.\n' % exc.remedy)

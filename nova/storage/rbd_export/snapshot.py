@@ -13,6 +13,7 @@ import struct
 
 from .errors import describe
 from .errors import ExportError
+from .errors import LIMIT_ERRNOS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,37 @@ LISTED_AT_ONCE = 256
 
 # The head of an encoded snapshot context.
 _SNAPCONTEXT = struct.Struct('<QI')
+
+
+# Options that limit reads, and whether they count bytes.
+LIMITS = {'rbd_qos_bps_limit': True, 'rbd_qos_read_bps_limit': True,
+          'rbd_qos_iops_limit': False, 'rbd_qos_read_iops_limit': False}
+
+# With a limit on bytes, a read should not take more of it than this, in
+# seconds, and it is no smaller than that, in bytes.
+_LIMIT_STEP = 0.5
+_SMALLEST_READ = 64 << 10
+
+
+class Limit:
+    """A limit that an operator has set for an image.
+
+    :ivar option: its name
+    :ivar value: a second
+    :ivar read_size: bytes that are best read at once
+    :ivar seconds: that one such read takes
+    """
+
+    def __init__(self, option: str, value: int, read_size: int) -> None:
+        self.option = option
+        self.value = value
+        self.read_size = read_size
+        if not LIMITS[option]:
+            self.seconds = 1 / value
+            return
+        step = int(value * _LIMIT_STEP) // _SMALLEST_READ * _SMALLEST_READ
+        self.read_size = max(_SMALLEST_READ, min(read_size, step))
+        self.seconds = self.read_size / value
 
 
 class Snapshot:
@@ -52,6 +84,9 @@ class Snapshot:
         self._image_name = image
         self._snap_name = snap
         self._touch = touch
+        self._client = client
+        self._pool = pool
+        self._image: rbd.Image | None = None
         try:
             self._ioctx = client.open_ioctx(pool)
         except rados.Error as exc:
@@ -104,19 +139,66 @@ class Snapshot:
         """Say what went wrong with a request."""
         number = abs(getattr(exc, 'errno', None) or 0)
         if number in (errno.EACCES, errno.EPERM):
+            pool = self._data_pool()
+            if pool:
+                return ExportError(
+                    'permission', 'this client may not read %s, or the pool '
+                    '%s that holds its data: %s' % (self._name, pool,
+                                                    describe(exc)),
+                    'give the key the caps mon "profile rbd" osd "profile '
+                    'rbd-read-only pool=%s, profile rbd-read-only pool=%s"'
+                    % (self._pool, pool), pool=self._pool, data_pool=pool)
             return ExportError(
-                'permission', 'this client may not read %s; it needs the '
-                'capability "profile rbd-read-only" on every pool that holds '
-                'the image, its parents and their data' % self._name)
+                'permission', 'this client may not read %s: %s'
+                % (self._name, describe(exc)), pool=self._pool)
+        if number == errno.ESHUTDOWN:
+            return ExportError(
+                'blocklisted', 'the cluster has fenced this client, it is on '
+                'the blocklist of the OSDs: %s' % describe(exc))
         if number == errno.ETIMEDOUT:
             return ExportError(
                 'stalled', 'the cluster did not answer a request about %s in '
-                'time; check its health' % self._name)
+                'time' % self._name, pool=self._pool)
+        if number in LIMIT_ERRNOS:
+            return ExportError('limits', 'cannot read %s: %s'
+                               % (self._name, describe(exc)))
         if isinstance(exc, rbd.ImageNotFound):
             return ExportError('not_found', '%s does not exist' % self._name,
                                missing='image')
         return ExportError('read', 'cannot read %s: %s'
                            % (self._name, describe(exc)))
+
+    def _data_pool(self) -> str | None:
+        """Return the pool that holds the image's data, if it is another."""
+        try:
+            if self._image is None:
+                return None
+            number = self._image.data_pool_id()
+            if number == self._ioctx.get_pool_id():
+                return None
+            return self._client.pool_reverse_lookup(number)
+        except (rbd.Error, rados.Error):
+            return None
+
+    def slowest_limit(self, read_size: int) -> Limit | None:
+        """Return the limit of librbd's that slows down reads the most.
+
+        Operators set such limits for a cluster, a pool or an image.
+
+        :param read_size: bytes of a read
+        """
+        slowest = None
+        try:
+            options = list(self._image.config_list())
+        except (rbd.Error, rados.Error, AttributeError):
+            return None
+        for option in options:
+            if option['name'] not in LIMITS or option['value'] in ('', '0'):
+                continue
+            limit = Limit(option['name'], int(option['value']), read_size)
+            if slowest is None or limit.seconds > slowest.seconds:
+                slowest = limit
+        return slowest
 
     def extents(self, ask_each: bool = True) -> list[tuple[int, int]] | None:
         """Ask which parts of the image hold data.
@@ -178,8 +260,8 @@ class Snapshot:
             raise self.failed(exc)
         if len(data) != length:
             raise ExportError(
-                'read', '%s has %d bytes at %d where %d were expected; was it '
-                'changed meanwhile?' % (self._name, len(data), offset, length))
+                'read', '%s has %d bytes at %d where %d were expected'
+                % (self._name, len(data), offset, length))
         return data
 
     def _is_listed(self) -> bool:
@@ -222,5 +304,5 @@ class Snapshot:
             pass
         except (rbd.Error, rados.Error) as exc:
             raise self.failed(exc)
-        raise ExportError('not_found', '%s was removed while it was read'
-                          % self._name, missing='snapshot')
+        raise ExportError('snapshot_removed', '%s was removed while it was '
+                          'read' % self._name, missing='snapshot')

@@ -41,10 +41,23 @@ OPEN_FACTOR = 4
 CONNECT_GRACE = 2.0
 
 
+# The longest that the disk may take no byte while data is copied, as a
+# multiple of the stall timeout: others write to it as well.
+DISK_FACTOR = 4
+
+# The longest that the last data may take to the disk, in seconds. A whole copy
+# is not given up for a disk that is slow: what is wrong with it, the kernel
+# says, and this ends what would hang for ever.
+LAST_WRITES = 3600.0
+
+# What the work can wait for.
+DISK, NAMES, MONITORS, CLUSTER = 'disk', 'names', 'monitors', 'cluster'
+
+
 class Job:
     """Work that the main thread watches.
 
-    :param connect_timeout: seconds for :meth:`connected` to be called
+    :param connect_timeout: seconds that names and monitors may take
     :param stall_timeout: seconds that may pass without a :meth:`touch`
     """
 
@@ -52,63 +65,116 @@ class Job:
         self._connect_timeout = connect_timeout
         self._stall_timeout = stall_timeout
         self.started = self.touched = time.monotonic()
-        self._connected = False
-        self._factor = OPEN_FACTOR
-        self._local = False
+        self.phase = 'starting'
+        self._waits_for = DISK
+        self._patience = stall_timeout
         self.waits_for_disk: Callable[[], bool] = lambda: False
-        self.phase = 'connecting'
+        self.announce: Callable[[str], None] = lambda phase: None
+        self.connected: Callable[[str], None] = lambda fsid: None
         self.done: Callable[[], int] = lambda: 0
         self.total = 0
         self.abandon: Callable[[], None] = lambda: None
+        # What the reports of a stall say beside it, and how much longer the
+        # cluster may take, in seconds.
+        self.facts: dict[str, object] = {}
+        self.note = ''
+        self.delay = 0.0
 
     def touch(self) -> None:
         """Note that something moved. Cheap, from any thread."""
         self.touched = time.monotonic()
 
-    def connected(self) -> None:
-        self._connected = True
-        self.enter('opening the image', OPEN_FACTOR)
-
-    def enter(self, phase: str, factor: int = 1, local: bool = False) -> None:
-        """Note what is done from now on.
+    def enter(self, phase: str, waits_for: str = CLUSTER, factor: float = 1,
+              patience: float | None = None) -> None:
+        """Note what is done from now on, and report it.
 
         :param phase: it, in words
-        :param factor: how many times the stall timeout may pass without a
-            touch
-        :param local: whether it has nothing to do with the cluster any more
+        :param waits_for: DISK, NAMES, MONITORS or CLUSTER
+        :param factor: how many times the timeout may pass without a touch
+        :param patience: seconds that may pass, in place of that
         """
+        if patience is None:
+            patience = factor * self._stall_timeout
+            if waits_for in (NAMES, MONITORS):
+                patience = self._connect_timeout + CONNECT_GRACE
         self.touch()
-        self.phase = phase
-        self._factor = factor
-        self._local = local
+        self.phase, self._waits_for = phase, waits_for
+        self._patience = patience
+        self.announce(phase)
 
     def overdue(self) -> ExportError | None:
         """Return the reason to give up, if there is one."""
-        now = time.monotonic()
-        if not self._connected:
-            if now - self.started < self._connect_timeout + CONNECT_GRACE:
-                return None
-            return ExportError(
-                'connect', 'the cluster could not be reached within %g s; '
-                'check its monitors and the network to them'
-                % self._connect_timeout)
-        patience = self._stall_timeout * self._factor
-        if now - self.touched < patience:
+        waited = time.monotonic() - self.touched
+        patience = self._patience
+        if waited < patience:
             return None
-        if self._local or self.waits_for_disk():
-            # The cluster has done its part: nobody should stop asking it.
+        if self._waits_for == MONITORS:
             return ExportError(
-                'local_file', 'the local disk took no byte for %g s; check '
-                'its health' % patience, phase=self.phase)
+                'connect', 'the cluster could not be reached within %g s'
+                % self._connect_timeout, **self.facts)
+        if self._waits_for == NAMES:
+            return ExportError(
+                'name_resolution', 'the name server did not answer within '
+                '%g s while %s' % (self._connect_timeout, self.phase),
+                **self.facts)
+        if self._waits_for == DISK:
+            return self._disk_stalled(patience)
+        if self.waits_for_disk():
+            # The cluster has done its part.
+            patience *= DISK_FACTOR
+            return self._disk_stalled(patience) if waited >= patience else None
+        patience += self.delay
+        if waited < patience:
+            return None
         return ExportError(
-            'stalled', 'no byte has moved for %g s while %s; check the health '
-            'of the cluster and of the local disk' % (patience, self.phase),
-            phase=self.phase)
+            'stalled', 'no byte has moved for %g s while %s'
+            % (patience, self.phase + self.note),
+            **dict(self.facts, phase=self.phase))
+
+    def _disk_stalled(self, patience: float) -> ExportError:
+        return ExportError(
+            'disk_stalled', 'the local disk has not answered for %g s while '
+            '%s' % (patience, self.phase),
+            **dict(self.facts, phase=self.phase))
 
 
 def _tied_to_parent() -> bool:
     # What is started under nohup is meant to outlive its shell.
     return signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+
+def _block_signals() -> set[int]:
+    """Keep the signals that end this process until they are asked for.
+
+    To be called before there is another thread: each inherits that.
+
+    :returns: those that are not ignored
+    """
+    numbers = {int(number) for number in (signal.SIGINT, signal.SIGTERM,
+                                          signal.SIGHUP)
+               if signal.getsignal(number) is not signal.SIG_IGN}
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    return numbers
+
+
+def _ended_by(numbers: set[int], senders: set[int] | None) -> int:
+    """Return the signal that came and that counts, 0 if there is none.
+
+    A service manager sends SIGTERM to all processes of a service at once. The
+    parent may be willing to wait for its downloads, and if it goes, this
+    process notices.
+
+    :param numbers: signals to look for
+    :param senders: processes whose signals count, None for all
+    """
+    while numbers:
+        found = signal.sigtimedwait(numbers, 0)
+        if found is None:
+            break
+        if (senders is None or found.si_pid in senders
+                or found.si_signo == signal.SIGINT):
+            return found.si_signo
+    return 0
 
 
 def run(job: Job, work: Callable[[], dict[str, object]],
@@ -121,7 +187,6 @@ def run(job: Job, work: Callable[[], dict[str, object]],
     """
     ended = threading.Event()
     outcome: list[dict[str, object] | BaseException] = []
-    signals: list[int] = []
 
     def target() -> None:
         try:
@@ -130,22 +195,22 @@ def run(job: Job, work: Callable[[], dict[str, object]],
             outcome.append(exc)
         ended.set()
 
-    def on_signal(number: int, frame: object) -> None:
-        # And no more: whom it interrupts may hold the lock of the event.
-        signals.append(number)
-
     tied = _tied_to_parent()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, on_signal)
+    signals = _block_signals()
+    # Only a program reads JSON: the parent.
+    senders = {parent, os.getpid()} if report.for_programs else None
+    job.announce = report.phase
+    job.connected = report.connected
     thread = threading.Thread(target=target, daemon=True)
     thread.start()
 
+    ended_by = 0
     failure: BaseException | None = None
     reported = job.started
     try:
         while not ended.wait(TICK):
-            if signals:
+            ended_by = _ended_by(signals, senders)
+            if ended_by:
                 break
             failure = job.overdue()
             if failure is None and tied and os.getppid() != parent:
@@ -156,7 +221,8 @@ def run(job: Job, work: Callable[[], dict[str, object]],
             now = time.monotonic()
             if now - reported >= report.interval:
                 reported = now
-                report.progress(job.done(), job.total, now - job.started)
+                report.progress(job.done(), job.total, now - job.started,
+                                job.phase)
         if failure is None:
             if outcome:
                 if isinstance(outcome[0], BaseException):
@@ -167,9 +233,9 @@ def run(job: Job, work: Callable[[], dict[str, object]],
             else:
                 failure = ExportError(
                     'interrupted', 'ended by %s'
-                    % signal.Signals(signals[0]).name, signal=signals[0])
+                    % signal.Signals(ended_by).name, signal=ended_by)
     except Broken:
-        failure = ExportError('parent_died', 'nobody reads the output')
+        failure = ExportError('parent_died', 'the output is not read')
     if not isinstance(failure, ExportError):
         failure = _unexpected(failure)
     try:
@@ -186,8 +252,8 @@ def _unexpected(exc: BaseException | None) -> ExportError:
         import traceback
         traceback.print_exception(type(exc), exc, exc.__traceback__)
     if isinstance(exc, MemoryError):
-        return ExportError('unexpected', 'out of memory; try a lower '
-                           '--inflight')
+        return ExportError('limits', 'out of memory', 'allow nova-compute '
+                           'more memory, or set a lower --inflight')
     return ExportError('unexpected', '%s: %s' % (type(exc).__name__, exc))
 
 

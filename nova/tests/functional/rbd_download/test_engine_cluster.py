@@ -43,12 +43,12 @@ class ClusterTroubleTestCase(engine.EngineTestCase):
 
     def test_no_configuration(self):
         run = self.export('any', '--conf=/nonexistent/ceph.conf')
-        self.assert_failed(run, 'connect', 5)
+        self.assert_failed(run, 'no_conf', 19)
         self.assertIn('/nonexistent/ceph.conf', run.final['message'])
 
     def test_no_keyring(self):
         run = self.export('any', '--keyring=/nonexistent/keyring')
-        self.assert_failed(run, 'permission', 4)
+        self.assert_failed(run, 'no_key', 15)
 
     def test_wrong_key(self):
         other = self.cluster.create_user('engine-other')
@@ -59,7 +59,7 @@ class ClusterTroubleTestCase(engine.EngineTestCase):
         with open(forged, 'w') as keyring:
             keyring.write(text.replace('engine-other', 'nova'))
         run = self.export('any', '--keyring=' + forged)
-        self.assert_failed(run, 'permission', 4)
+        self.assert_failed(run, 'key_rejected', 18)
         key = text.split('key = ')[1].split()[0]
         self.assertNotIn(key, run.final['message'])
 
@@ -134,7 +134,7 @@ class ClusterTroubleTestCase(engine.EngineTestCase):
             image.unprotect_snap('snap')
             image.remove_snap('snap')
         self.assert_failed(engine.Run(process, time.monotonic()),
-                           'not_found', 3)
+                           'snapshot_removed', 27)
 
     def test_image_shrunk_meanwhile(self):
         data = self.random.randbytes(16 * MiB)

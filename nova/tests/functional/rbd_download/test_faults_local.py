@@ -57,20 +57,7 @@ class LocalFaultTestCase(faults.FaultTestCase):
         self.put_cache_on(file_systems.SmallDisk, 20 * MiB, 20 * MiB)
         self.check_refused('The disk is full before the start',
                            'a tmpfs without a free byte',
-                           'No space left on device|bytes may be needed')
-
-    def test_known_to_be_too_small(self):
-        # With a map of what is there, the need is known before the copy.
-        cluster = self.bed.cluster
-        cluster.remove_image(self.image_id)
-        cluster.create_image(self.image_id, self.data, features=0b11101,
-                             order=22)
-        self.put_cache_on(file_systems.SmallDisk, self.SIZE - MiB)
-        self.check_refused(
-            'The disk has too little space, the image has an object map',
-            'a tmpfs that is 1 MiB too small',
-            '%d bytes may be needed.*%d are available'
-            % (self.SIZE, self.SIZE - MiB))
+                           'No space left on device')
 
     def test_full_during_the_copy(self):
         self.put_cache_on(file_systems.SmallDisk, self.SIZE // 2)
@@ -155,11 +142,17 @@ class LocalFaultTestCase(faults.FaultTestCase):
         self.slow(20)
         self.nova.set('glance', 'rbd_download_inflight', 1)
         hung = self.in_thread(hang)
-        self.check_refused('The disk hangs during the copy',
-                           'the process of a FUSE file system is stopped',
-                           'the local disk took no byte for 5 s',
-                           2 * self.STALL)
+        watch = faults.Stopwatch()
+        path = self.in_thread(self.fetch, self.image_id)()
+        seconds = watch.seconds
         hung()
+        self.assertOverHTTP(self.image_id, path, self.digest,
+                            'the local disk has not answered for %d s'
+                            % (4 * self.STALL))
+        self.record('The disk hangs during the copy, and goes on when the '
+                    'engine has given up',
+                    'the process of a FUSE file system is stopped',
+                    'came over HTTP', seconds, 'nothing')
         timer.cancel()
         timer.join()
 

@@ -19,8 +19,13 @@ class FileTestCase(test.NoDBTestCase):
         self.dir = self.useFixture(fixtures.TempDir()).path
         self.path = os.path.join(self.dir, 'image')
 
-    def create(self, size, path=None):
+    def open(self, path=None):
         made = output_file.OutputFile(path or self.path)
+        made.open_directory()
+        return made
+
+    def create(self, size, path=None):
+        made = self.open(path)
         return made, made.create(size)
 
     def make(self, data=b'x' * 5000, path=None):

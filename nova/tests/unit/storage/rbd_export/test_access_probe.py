@@ -3,7 +3,6 @@
 """What a client can do; the functional tests ask a real cluster."""
 
 import errno
-import os
 import sys
 import types
 from unittest import mock
@@ -86,22 +85,6 @@ class RightsTestCase(test.NoDBTestCase):
 
     def test_osds_that_do_not_answer_are_waited_for_once(self):
         self.assertEqual((['c'], False), self._pools('timeout'))
-
-
-class KeyringTestCase(test.NoDBTestCase):
-
-    def test_states(self):
-        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'k')
-        state = access_probe._keyring_state
-        self.assertEqual('missing', state(path, 'client.nova'))
-        with open(path, 'w') as f:
-            f.write('[client.nova-images]\nkey = x\n')
-        self.assertEqual('no entry', state(path, 'client.nova'))
-        with open(path, 'a') as f:
-            f.write(' [client.nova]\nkey = x\n')
-        self.assertEqual('ok', state(path, 'client.nova'))
-        with mock.patch('builtins.open', side_effect=PermissionError):
-            self.assertEqual('unreadable', state(path, 'client.nova'))
 
 
 class SampleTestCase(test.NoDBTestCase):

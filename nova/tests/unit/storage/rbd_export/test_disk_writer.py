@@ -65,7 +65,7 @@ class DiskWriterTestCase(made_file.FileTestCase):
 
         def refuse(fd, view, offset):
             if fd == direct:
-                raise OSError(errno.EINVAL, 'x')
+                raise OSError(errno.EPERM, 'x')
             return pwrite(fd, view, offset)
 
         with mock.patch.object(os, 'pwrite', refuse):
@@ -165,10 +165,38 @@ class DiskWriterTestCase(made_file.FileTestCase):
                            ('fsync', writer.sync)):
             for number, code in ((errno.ENOSPC, 'no_space'),
                                  (errno.EDQUOT, 'no_space'),
-                                 (errno.EIO, 'local_file')):
+                                 (errno.EIO, 'local_file'),
+                                 (errno.EROFS, 'local_file'),
+                                 (errno.ENOMEM, 'limits'),
+                                 (errno.ESTALE, 'not_writable')):
                 with mock.patch.object(os, name,
                                        side_effect=OSError(number, 'x')):
                     exc = self.assert_refused(code, call)
                 self.assertIn(self.dir, str(exc))
+                self.assertIn(errno.errorcode[number], str(exc))
                 self.assertEqual(code == 'no_space',
                                  'available_bytes' in exc.facts)
+
+    def test_what_cannot_be_synchronised(self):
+        for number in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS,
+                       errno.EPERM, errno.EACCES):
+            made, writer = self.make()
+            with mock.patch.object(os, 'fsync',
+                                   side_effect=OSError(number, 'x')):
+                self.finish(made, writer)
+            self.assertEqual(b'x' * 5000, self.read())
+
+    def test_size_that_cannot_be_set(self):
+        data = os.urandom(disk_writer.DIRECT_RUN + 5)
+        with mock.patch.object(os, 'ftruncate', side_effect=OSError(
+                errno.EPERM, 'x')):
+            made, writer = self.make(data)
+            self.finish(made, writer)
+            self.assertEqual(data, self.read())
+            made, writer = self.create(9000)
+            writer.write(b'x', [(0, 1)], 0)
+            self.finish(made, writer)
+        self.assertEqual(b'x' + bytes(8999), self.read())
+        with mock.patch.object(os, 'ftruncate', side_effect=OSError(
+                errno.EIO, 'x')):
+            self.assert_refused('local_file', self.create, 5)

@@ -39,7 +39,8 @@ class LibcTestCase(test.NoDBTestCase):
             self.assertEqual(number, exc.errno)
 
     def test_not_by_range(self):
-        for number in (errno.EINVAL, errno.ESPIPE, errno.ENOSYS):
+        for number in (errno.EINVAL, errno.ESPIPE, errno.ENOSYS,
+                       errno.EPERM, errno.EACCES):
             writeback, call = self._writeback(number)
             self.assertTrue(writeback.by_range)
             with mock.patch.object(os, 'fdatasync') as fdatasync:

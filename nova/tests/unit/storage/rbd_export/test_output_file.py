@@ -64,7 +64,7 @@ class OutputFileTestCase(made_file.FileTestCase):
     def test_no_replacing_a_directory_that_came_meanwhile(self):
         made, writer = self.make()
         os.mkdir(self.path)
-        self.assert_refused('local_file', made.publish)
+        self.assert_refused('not_writable', made.publish)
         made.abandon()
         self.assertEqual(['image'], os.listdir(self.dir))
 
@@ -86,12 +86,42 @@ class OutputFileTestCase(made_file.FileTestCase):
             self.assertEqual(['image'], os.listdir(self.dir))
             os.unlink(self.path)
 
-    def test_private_name_without_proc(self):
-        with mock.patch.object(os.path, 'exists', return_value=False):
+    def test_private_name_where_links_are_refused(self):
+        for number in (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP,
+                       errno.EXDEV, errno.ENOENT, errno.EMLINK,
+                       errno.ENOSYS):
+            with mock.patch.object(os, 'link',
+                                   side_effect=OSError(number, 'x')):
+                made, writer = self.make()
+                self.assertEqual(1, len(os.listdir(self.dir)))
+                self.finish(made, writer)
+            self.assertEqual(['image'], os.listdir(self.dir))
+            self.assertEqual(b'x' * 5000, self.read())
+            os.unlink(self.path)
+
+    def test_the_trial_of_a_link_is_not_left(self):
+        fds = len(os.listdir('/proc/self/fd'))
+        made, writer = self.make()
+        self.assertEqual([], os.listdir(self.dir))
+        self.assertIn(len(os.listdir('/proc/self/fd')) - fds, (2, 3))
+        # It may be taken for a leftover.
+        unlink = os.unlink
+
+        def race(name, **kwargs):
+            unlink(name, **kwargs)
+            unlink(name, **kwargs)
+
+        with mock.patch.object(os, 'unlink', race):
             made, writer = self.make()
-        self.assertEqual(1, len(os.listdir(self.dir)))
-        self.finish(made, writer)
-        self.assertEqual(['image'], os.listdir(self.dir))
+        self.assertEqual([], os.listdir(self.dir))
+
+    def test_a_disk_that_refuses_the_link(self):
+        for number, code in ((errno.ENOSPC, 'no_space'),
+                             (errno.EROFS, 'local_file')):
+            with mock.patch.object(os, 'link',
+                                   side_effect=OSError(number, 'x')):
+                self.assert_refused(code, self.make)
+            self.assertEqual([], os.listdir(self.dir))
 
     def test_private_name_is_removed_when_abandoned(self):
         with _no_tmpfile(errno.EOPNOTSUPP):
@@ -111,17 +141,27 @@ class OutputFileTestCase(made_file.FileTestCase):
             self.assertEqual(b'x' * 5000, self.read(path))
             os.unlink(path)
 
-    def test_other_errors_are_no_reason_for_a_private_name(self):
-        made = output_file.OutputFile(self.path)
-        for number, code in ((errno.EACCES, 'local_file'),
-                             (errno.EROFS, 'local_file'),
+    def test_errors_of_the_disk_are_no_reason_for_a_private_name(self):
+        for number, code in ((errno.EROFS, 'local_file'),
                              (errno.EIO, 'local_file'),
                              (errno.ENOSPC, 'no_space'),
                              (errno.EDQUOT, 'no_space')):
             with _no_tmpfile(number):
-                exc = self.assert_refused(code, made.create, 5)
+                exc = self.assert_refused(code, self.create, 5)
             self.assertIn(errno.errorcode[number], str(exc))
             self.assertEqual([], os.listdir(self.dir))
+
+    def test_file_that_cannot_be_made(self):
+        made = self.open()
+        for number, code in ((errno.EACCES, 'not_writable'),
+                             (errno.EPERM, 'not_writable'),
+                             (errno.EMFILE, 'limits'),
+                             (errno.ENFILE, 'limits'),
+                             (errno.ENOMEM, 'limits')):
+            with mock.patch.object(os, 'open',
+                                   side_effect=OSError(number, 'x')):
+                exc = self.assert_refused(code, made.create, 5)
+            self.assertIn(errno.errorcode[number], str(exc))
 
     def test_not_a_file(self):
         os.mkdir(self.path)
@@ -129,19 +169,22 @@ class OutputFileTestCase(made_file.FileTestCase):
         for path in (self.path, self.path + '/', self.dir + '/.',
                      self.dir + '/..', os.path.join(self.dir, 'link'),
                      '/dev/null'):
-            self.assert_refused('local_file', output_file.OutputFile, path)
+            self.assert_refused('not_writable', self.open, path)
 
     def test_no_directory(self):
-        exc = self.assert_refused('local_file', output_file.OutputFile,
+        exc = self.assert_refused('not_writable', self.open,
                                   self.path + '/x/y')
         self.assertIn(self.path + '/x', str(exc))
 
-    def test_space(self):
-        made = output_file.OutputFile(self.path)
-        made.check_space(made.available())
-        exc = self.assert_refused('no_space', made.check_space, 1 << 60)
-        self.assertEqual(1 << 60, exc.facts['needed_bytes'])
-        self.assertGreater(1 << 60, exc.facts['available_bytes'])
+    def test_directory_that_may_not_be_read(self):
+        def refuse(path, flags, *args, **kwargs):
+            if path == self.dir and not flags & os.O_PATH:
+                raise PermissionError(errno.EACCES, 'x')
+            return _open(path, flags, *args, **kwargs)
+
+        with mock.patch.object(os, 'open', refuse):
+            self.finish(*self.make())
+        self.assertEqual(b'x' * 5000, self.read())
 
     def test_name_that_comes_and_goes(self):
         made, writer = self.make()
@@ -158,12 +201,14 @@ class OutputFileTestCase(made_file.FileTestCase):
         self.assertEqual(b'x' * 5000, self.read())
 
     def test_directory_that_cannot_be_synchronised(self):
-        made, writer = self.make()
-        writer.sync()
-        with mock.patch.object(os, 'fsync',
-                               side_effect=OSError(errno.EINVAL, 'x')):
-            made.publish()
-        self.assertEqual(['image'], os.listdir(self.dir))
+        for number in (errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF,
+                       errno.EPERM):
+            made, writer = self.make()
+            writer.sync()
+            with mock.patch.object(os, 'fsync',
+                                   side_effect=OSError(number, 'x')):
+                made.publish()
+            self.assertEqual(['image'], os.listdir(self.dir))
         made, writer = self.make()
         writer.sync()
         with mock.patch.object(os, 'fsync',

@@ -33,11 +33,16 @@ class ReportTestCase(test.NoDBTestCase):
 
     def test_json(self):
         told = report.JsonReport()
-        told.progress(1, 2, .12345)
+        told.phase('copying')
+        told.connected('f')
+        told.progress(1, 2, .12345, 'copying')
         told.result(self.RESULT)
         told.error(errors.ExportError('no_space', 'a\nb', needed_bytes=7))
         self.assertEqual(
-            [{'event': 'progress', 'bytes': 1, 'total': 2, 'seconds': .123},
+            [{'event': 'phase', 'phase': 'copying'},
+             {'event': 'connected', 'fsid': 'f'},
+             {'event': 'progress', 'bytes': 1, 'total': 2, 'seconds': .123,
+              'phase': 'copying'},
              dict(self.RESULT, event='result'),
              {'event': 'error', 'code': 'no_space', 'exit': 9,
               'message': 'a\nb', 'needed_bytes': 7,
@@ -47,11 +52,15 @@ class ReportTestCase(test.NoDBTestCase):
 
     def test_lines(self):
         told = report.HumanReport()
+        told.phase('copying')
+        told.connected('f')
         told.progress(MiB, 4 * MiB, 2)
         told.result(self.RESULT)
-        told.error(errors.ExportError('read', 'broken'))
+        told.error(errors.ExportError('read', 'broken', 'mind it'))
+        told.error(errors.ExportError('parent_died', 'alone'))
         self.assertEqual('25%  1.0 MiB of 4.0 MiB  512.0 KiB/s\n'
-                         'rbd_export: broken\n', self.err.getvalue())
+                         'rbd_export: broken\nTo fix this, mind it.\n'
+                         'rbd_export: alone\n', self.err.getvalue())
         self.assertEqual('3.0 MiB of p/i@s in 2.00 s (1.5 MiB/s), 1.0 MiB of '
                          'it data, md5:0, verified: size\n',
                          self.out.getvalue())
@@ -79,6 +88,8 @@ class ReportTestCase(test.NoDBTestCase):
         self.out.write = mock.Mock(side_effect=BrokenPipeError)
         self.err.write = mock.Mock(side_effect=BrokenPipeError)
         for told in (report.JsonReport(), report.HumanReport()):
+            told.phase('copying')
+            told.connected('f')
             self.assertRaises(report.Broken, told.progress, 1, 2, 1)
             self.assertRaises(report.Broken, told.result, self.RESULT)
 

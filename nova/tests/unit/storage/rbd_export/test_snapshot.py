@@ -6,6 +6,7 @@ import errno
 import struct
 from unittest import mock
 
+from nova.storage.rbd_export import errors
 from nova.storage.rbd_export import snapshot
 from nova.tests.unit.storage.rbd_export import fake_ceph
 
@@ -138,8 +139,54 @@ class SnapshotTestCase(fake_ceph.CephTestCase):
         made.check_still_there()
         self.rbd.Image.assert_called_once()
         self.image.list_snaps.return_value = [{'name': 'snap', 'id': 3}]
-        self.assert_code('not_found', made.check_still_there)
+        self.assert_code('snapshot_removed', made.check_still_there)
         self.rbd.Image.side_effect = self.error(2, 'rbd', 'ImageNotFound')
-        self.assert_code('not_found', made.check_still_there)
+        self.assert_code('snapshot_removed', made.check_still_there)
         self.rbd.Image.side_effect = self.error(5)
         self.assert_code('read', made.check_still_there)
+
+    def test_fenced_and_limited(self):
+        made = self.open()
+        for number, code in ((errno.ESHUTDOWN, 'blocklisted'),
+                             (errno.EMFILE, 'limits')):
+            self.image.read.side_effect = self.error(number)
+            exc = self.assert_code(code, made.read, 0, 3)
+            self.assertIn(errno.errorcode[number], str(exc))
+
+    def test_permission_names_the_data_pool(self):
+        ioctx = self.client.open_ioctx.return_value
+        ioctx.get_pool_id.return_value = 3
+        self.image.data_pool_id.return_value = 7
+        self.client.pool_reverse_lookup.return_value = 'ec'
+        made = self.open()
+        self.image.read.side_effect = self.error(errno.EPERM)
+        exc = self.assert_code('permission', made.read, 0, 3)
+        self.assertIn('pool ec', str(exc))
+        self.assertIn('pool=p, profile rbd-read-only pool=ec', exc.remedy)
+        self.image.data_pool_id.return_value = 3
+        exc = self.assert_code('permission', made.read, 0, 3)
+        self.assertEqual(errors.CAUSES['permission'].remedy, exc.remedy)
+
+    def test_limits(self):
+        made = self.open()
+        options = self.image.config_list
+
+        def option(name, value):
+            return {'name': name, 'value': value, 'source': 'pool'}
+
+        options.return_value = [option('rbd_qos_read_bps_limit', '0'),
+                                option('rbd_cache', '1')]
+        self.assertIsNone(made.slowest_limit(1 << 20))
+        options.return_value = [option('rbd_qos_bps_limit', '1048576'),
+                                option('rbd_qos_read_iops_limit', '10'),
+                                option('rbd_qos_read_bps_limit', '65536'),
+                                option('rbd_qos_write_bps_limit', '1')]
+        limit = made.slowest_limit(1 << 20)
+        self.assertEqual(('rbd_qos_read_bps_limit', 65536, 65536, 1),
+                         (limit.option, limit.value, limit.read_size,
+                          limit.seconds))
+        options.return_value = [option('rbd_qos_iops_limit', '2')]
+        limit = made.slowest_limit(1 << 20)
+        self.assertEqual((1 << 20, .5), (limit.read_size, limit.seconds))
+        options.side_effect = self.error(errno.EPERM)
+        self.assertIsNone(made.slowest_limit(1 << 20))

@@ -32,29 +32,61 @@ class JobTestCase(test.NoDBTestCase):
         overdue = self.job.overdue()
         return overdue and overdue.code
 
+    def test_before_the_cluster_is_asked(self):
+        self.assertIsNone(self.code_after(9))
+        self.assertEqual('disk_stalled', self.code_after(2))
+
     def test_connecting(self):
+        self.now += 9
+        self.job.enter('connecting', watchdog.MONITORS)
         self.assertIsNone(self.code_after(4))
         self.assertEqual('connect', self.code_after(2))
 
+    def test_name_server(self):
+        self.job.facts['mon_host'] = 'a'
+        self.job.enter('resolving', watchdog.NAMES)
+        self.assertIsNone(self.code_after(4))
+        self.assertEqual('name_resolution', self.code_after(2))
+        self.assertEqual('a', self.job.overdue().facts['mon_host'])
+
     def test_opening(self):
-        self.job.connected()
+        self.job.enter('opening the image', factor=watchdog.OPEN_FACTOR)
         self.assertIsNone(self.code_after(39))
         self.assertEqual('stalled', self.code_after(2))
 
     def test_copying(self):
-        self.job.connected()
         self.job.enter('copying')
+        self.job.facts['pool'] = 'images'
         for _ in range(5):
             self.assertIsNone(self.code_after(9))
             self.job.touch()
         self.assertEqual('stalled', self.code_after(10))
         self.assertIn('copying', str(self.job.overdue()))
+        self.assertEqual('images', self.job.overdue().facts['pool'])
 
-    def test_writing_is_no_matter_of_the_cluster(self):
-        self.job.connected()
-        self.job.enter('writing to the local disk', local=True)
-        self.assertIsNone(self.code_after(9))
-        self.assertEqual('local_file', self.code_after(2))
+    def test_a_limit_is_waited_for(self):
+        self.job.enter('copying')
+        self.job.delay, self.job.note = 20, '; limited'
+        self.assertIsNone(self.code_after(29))
+        self.assertEqual('stalled', self.code_after(2))
+        self.assertIn('limited', str(self.job.overdue()))
+
+    def test_the_disk_is_waited_for(self):
+        self.job.enter('copying')
+        self.job.waits_for_disk = lambda: True
+        self.assertIsNone(self.code_after(39))
+        self.assertEqual('disk_stalled', self.code_after(2))
+
+    def test_a_whole_copy_is_not_given_up(self):
+        self.job.enter('writing', watchdog.DISK,
+                       patience=watchdog.LAST_WRITES)
+        self.assertIsNone(self.code_after(3599))
+        self.assertEqual('disk_stalled', self.code_after(2))
+
+    def test_phases_are_announced(self):
+        self.job.announce = mock.Mock()
+        self.job.enter('copying')
+        self.job.announce.assert_called_once_with('copying')
 
 
 class WatchdogTestCase(test.NoDBTestCase):
@@ -66,7 +98,6 @@ class WatchdogTestCase(test.NoDBTestCase):
             from rbd_export import errors, report, watchdog
             %s
             job = watchdog.Job(1, %s)
-            job.connected()
             job.enter('copying')
             job.total = 10
             job.done = lambda: 5
@@ -124,7 +155,7 @@ class WatchdogTestCase(test.NoDBTestCase):
         self.assertEqual('unexpected', events[0]['code'])
         self.assertIn('ZeroDivisionError', events[0]['message'])
         code, events, err = self.end(self.start('raise MemoryError'))
-        self.assertIn('memory', events[0]['message'])
+        self.assertEqual('limits', events[0]['code'])
 
     def test_stall(self):
         code, events, err = self.end(self.start('time.sleep(600)',
@@ -136,7 +167,7 @@ class WatchdogTestCase(test.NoDBTestCase):
         code, events, err = self.end(self.start(
             'job.waits_for_disk = lambda: True\ntime.sleep(600)',
             patience=1))
-        self.assertEqual((12, 'local_file', 'abandoned\n'),
+        self.assertEqual((25, 'disk_stalled', 'abandoned\n'),
                          (code, events[-1]['code'], err))
         self.assertIn('local disk', events[-1]['message'])
 
@@ -155,6 +186,32 @@ class WatchdogTestCase(test.NoDBTestCase):
             code, events, err = self.end(process)
             self.assertEqual((128 + number, 'interrupted', 'abandoned\n'),
                              (code, events[-1]['code'], err))
+
+    def signal_as_another(self, process, *numbers):
+        subprocess.run([sys.executable, '-c', 'import os, sys\n'
+                        'for number in sys.argv[2:]:\n'
+                        '    os.kill(int(sys.argv[1]), int(number))',
+                        str(process.pid), *map(str, numbers)], check=True)
+
+    def test_signals_of_others(self):
+        # A service manager signals all processes of a service.
+        process = self.start('time.sleep(600)', interval=0)
+        process.stdout.readline()
+        self.signal_as_another(process, signal.SIGTERM, signal.SIGHUP)
+        # It looks at its signals each time before it reports progress.
+        for _ in range(4):
+            event = jsonutils.loads(process.stdout.readline())
+            self.assertEqual('progress', event['event'])
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(143, self.end(process)[0])
+
+    def test_signals_by_hand(self):
+        process = self.start(
+            'time.sleep(600)', interval=0,
+            prelude='report.JsonReport.for_programs = False')
+        process.stdout.readline()
+        self.signal_as_another(process, signal.SIGTERM)
+        self.assertEqual(143, self.end(process)[0])
 
     def test_signal_while_the_event_is_locked(self):
         process = self.start('time.sleep(60)', prelude='''
