@@ -13,6 +13,8 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import typing as ty
 
@@ -21,6 +23,7 @@ from packaging import requirements
 from patchset import command
 from patchset import devtree
 from patchset.errors import PatchsetError
+from patchset import manual_page
 from patchset import patch_queue
 from patchset import source_tree
 from patchset import upstream_wheel
@@ -156,12 +159,6 @@ def give_files(root: pathlib.Path, version: str,
     for kind in ('data', 'scripts'):
         wheel.extract('nova-%s.data/%s/' % (wheel.pin.release, kind),
                       stage / kind)
-        for path in (stage / kind).rglob('*'):
-            # File by file: a directory would be searched by the rules of
-            # .gitignore, which leave out the build directory.
-            if path.is_file():
-                build_data['shared_' + kind][str(path)] = str(
-                    path.relative_to(stage / kind))
     if version == 'editable':
         if not wheel.pin.newest:
             raise PatchsetError(
@@ -169,9 +166,32 @@ def give_files(root: pathlib.Path, version: str,
                 % (VARIABLE, release, wheel.pin.releases[0].name))
         # The .pth file that leads there is dev-mode-dirs' doing.
         devtree.refresh(root)
-        return
-    wheel.extract('nova/', stage / 'lib' / 'nova')
-    command.apply(patch_queue.Patchset(root, release=release),
-                  source_tree.Tree(stage / 'lib'),
-                  exact=wheel.pin.newest, record=False)
-    build_data['force_include'][str(stage / 'lib' / 'nova')] = 'nova'
+    else:
+        wheel.extract('nova/', stage / 'lib' / 'nova')
+        command.apply(patch_queue.Patchset(root, release=release),
+                      source_tree.Tree(stage / 'lib'),
+                      exact=wheel.pin.newest, record=False)
+        build_data['force_include'][str(stage / 'lib' / 'nova')] = 'nova'
+        _write_for_shells(root, stage)
+    for kind in ('data', 'scripts'):
+        for path in (stage / kind).rglob('*'):
+            # File by file: a directory would be searched by the rules of
+            # .gitignore, which leave out the build directory.
+            if path.is_file():
+                build_data['shared_' + kind][str(path)] = str(
+                    path.relative_to(stage / kind))
+
+
+def _write_for_shells(root: pathlib.Path, stage: pathlib.Path) -> None:
+    """Write the completion scripts and the manual page of our command.
+
+    :param root: the checkout
+    :param stage: has our Nova in "lib"; they go into "data"
+    """
+    # In a process of its own: this one must not import any Nova.
+    subprocess.run(
+        [sys.executable, '-B', '-m', 'nova.cmd.image_download.completion',
+         str(stage / 'data')], cwd=stage / 'lib', check=True)
+    page = stage / 'data' / manual_page.FILE
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(manual_page.render(root), 'utf-8')

@@ -21,7 +21,7 @@ from patchset import upstream_wheel
 from tools.tests import small_checkout
 
 CHECKOUT = small_checkout.CHECKOUT
-BUILT = ('LICENSE', 'pyproject.toml', 'nova', 'patches', 'tools')
+BUILT = ('LICENSE', 'doc', 'pyproject.toml', 'nova', 'patches', 'tools')
 
 
 def copy_checkout(root, release=''):
@@ -128,7 +128,9 @@ class NewestWheelTest(testtools.TestCase):
                              self.ours.getinfo(ours).external_attr >> 16 &
                              0o111, name)
             names.discard(ours)
-        names = {n for n in names if '.dist-info/' not in n}
+        # What is made for shells and man is tested below.
+        names = {n for n in names if '.dist-info/' not in n and
+                 '.data/data/share/' not in n}
         self.assertEqual({path for path, change in changes.items()
                           if change.old is None}, names)
         for name in names:
@@ -144,6 +146,20 @@ class NewestWheelTest(testtools.TestCase):
         scripts = [name.rpartition('/')[2] for name in self.ours.namelist()
                    if '.data/scripts/' in name]
         self.assertEqual(list(self.SCRIPTS), sorted(scripts))
+
+    def test_what_shells_and_man_find(self):
+        prefix = 'nova-%s.data/data/' % self.patchset.pin.version
+        for name, words in (
+            ('share/bash-completion/completions/nova-image-download',
+             'complete -o'),
+            ('share/zsh/site-functions/_nova-image-download',
+             '#compdef nova-image-download'),
+            ('share/nova/nova-image-download.tcsh',
+             'complete nova-image-download'),
+            ('share/man/man1/nova-image-download.1',
+             '.TH "nova-image-download" "1"'),
+        ):
+            self.assertIn(words, self.ours.read(prefix + name).decode())
 
     def test_metadata(self):
         ours, theirs = read_metadata(self.ours), self.wheel.metadata()
