@@ -7,9 +7,46 @@ module and stay where they were defined, since deployment tools write them.
 Their help is completed here, because what they do is decided by our code.
 """
 
+from __future__ import annotations
+
 from oslo_config import cfg
 
 from nova.conf import glance
+
+# Every Nova service reads every option when it starts, and ends if a value is
+# refused, also where the feature is off. So a value out of range is brought
+# into it, and one that is not known counts as the default.
+
+
+class Clamped(cfg.types.Integer):
+    """An integer that is brought into its range instead of being refused.
+
+    :param least: the smallest value
+    :param most: the greatest value, None for no limit
+    """
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        super().__init__()
+        self._least = least
+        self._most = most
+
+    def __call__(self, value):
+        number = super().__call__(value)
+        if number is None:
+            return None
+        number = max(self._least, number)
+        return number if self._most is None else min(self._most, number)
+
+
+class KnownOr(cfg.types.String):
+    """One of several values; any other one counts as the first of them."""
+
+    def __call__(self, value):
+        try:
+            return super().__call__(value)
+        except ValueError:
+            return next(iter(self.choices))
+
 
 ALGORITHM_NOTE = """
 The algorithm and the digest are those that Glance recorded when the image was
@@ -19,7 +56,6 @@ images older than that."""
 rbd_download_opts = [
     cfg.ListOpt('allowed_direct_url_schemes',
         default=['rbd'],
-        item_type=cfg.types.String(choices=['rbd']),
         help="""
 URL schemes that nova-compute may read images from without the Image API.
 
@@ -32,6 +68,9 @@ Possible values:
   :oslo.config:option:`glance.enable_rbd_download`.
 * An empty value: every image comes over HTTP from the Image API.
 
+Other schemes are ignored, with a warning in the log of nova-compute. Nova
+before 2014 had an option of this name, with the value ``file``.
+
 Related options:
 
 * :oslo.config:option:`glance.enable_rbd_download`
@@ -42,7 +81,9 @@ Related options:
 Download over HTTP when an image cannot be read from RBD.
 
 A fallback is never silent: one log line per download names the cause and the
-cure. Faults of the local disk do not fall back, as HTTP would meet them too.
+remedy. HTTP is not tried where it cannot help: if the local disk is full,
+read-only or broken, and if the cluster does not answer the reads of an image
+that Glance keeps nowhere else. The build fails then, and is scheduled again.
 
 Possible values:
 
@@ -77,19 +118,22 @@ Related options:
 * :oslo.config:option:`glance.verify_glance_signatures` is independent of this
   option and also holds for images read from RBD.
 """),
-    cfg.IntOpt('rbd_download_stall_timeout',
+    cfg.Opt('rbd_download_stall_timeout',
+        type=Clamped(5),
         default=60,
-        min=5,
         help="""
 Seconds without any progress after which a download from RBD is given up.
 
 The time counts from the last byte that arrived, so a slow cluster is waited
-for as long as it moves. The process that reads the image is ended and the
-next location, or HTTP, is tried.
+for as long as it moves. The process that reads the image is ended and another
+location, or HTTP, is tried. A download over HTTP that brings nothing for that
+long is given up as well, if both gates of direct downloads are open and
+``[glance]/timeout`` is not set.
 
 Possible values:
 
-* Any integer from 5. Choose it above the time that the cluster takes to
+* Any integer from 5; a smaller one counts as 5. Choose it above the time
+  that the cluster takes to
   notice a dead OSD and to serve its placement groups from another one, which
   is 20 to 30 seconds with Ceph's defaults.
 
@@ -97,10 +141,9 @@ Related options:
 
 * :oslo.config:option:`glance.rbd_connect_timeout` bounds the connecting.
 """),
-    cfg.IntOpt('rbd_download_inflight',
+    cfg.Opt('rbd_download_inflight',
+        type=Clamped(0, 128),
         default=0,
-        min=0,
-        max=128,
         help="""
 Number of reads that a download from RBD keeps in flight.
 
@@ -109,14 +152,14 @@ More reads hide the latency of a busy or distant cluster and cost memory.
 Possible values:
 
 * 0 (default): up to 6.
-* 1 to 128: at most this many.
+* 1 to 128: at most this many. A greater number counts as 128.
 
 Small images get fewer, and so does a cluster so slow that each read asks for 8
 MiB.
 """),
-    cfg.IntOpt('rbd_download_max_rate',
+    cfg.Opt('rbd_download_max_rate',
+        type=Clamped(0),
         default=0,
-        min=0,
         help="""
 Highest rate in bytes per second at which one download reads from the cluster.
 
@@ -149,20 +192,20 @@ Related options:
 
 * :oslo.config:option:`glance.rbd_pool` limits the pools.
 """),
-    cfg.StrOpt('rbd_read_from_replica',
+    cfg.Opt('rbd_read_from_replica',
         default='default',
-        choices=[
+        type=KnownOr(choices=[
             ('default', 'Read from the primary OSD of each object'),
             ('balance', 'Read from a random replica'),
             ('localize', 'Read from the replica nearest to this node, by the '
-                         'crush_location in its ceph.conf')],
+                         'crush_location in its ceph.conf')]),
         help="""
 Which replica of an object a download reads.
 
 A snapshot never changes, so every replica is as good as the primary one.
 Sets ``rbd_read_from_replica_policy`` of librbd for the download only. Values
 other than ``default`` need a cluster whose ``require_osd_release`` is octopus
-or newer.
+or newer. A value that is not known counts as ``default``.
 """),
 ]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import time
 import typing as ty
 
@@ -21,11 +20,14 @@ from oslo_log import log as logging
 
 import nova.conf
 from nova import context as nova_context
-from nova import exception
+from nova.image import digests
+from nova.image import failed
+from nova.image import http_stall
 from nova.image import location_policy
 from nova.image import locations
 from nova.image import lock_wait
 from nova.image import signature
+from nova.storage import circuit_breaker
 from nova.storage.rbd_export import errors
 from nova.storage import rbd_transfer
 from nova.storage import watching
@@ -33,8 +35,15 @@ from nova.storage import watching
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
+# The scheme of our own gate. Others that may be listed are those of other
+# programs, or of other times.
+SCHEMES = frozenset(['rbd'])
+
 # Causes beside the kind NO_ANSWER that are the same for each location.
-ENDING_CODES = frozenset(['bindings'])
+ENDING_CODES = frozenset([
+    'bindings', 'no_key', 'keyring_not_readable', 'bad_keyring',
+    'key_rejected', 'no_conf', 'conf_not_readable', 'bad_conf', 'no_monitors',
+    'name_resolution', 'blocklisted', 'disk_stalled', 'not_writable'])
 
 # How many refused locations stand in the one line of a download.
 MAX_REPORTED = 3
@@ -55,24 +64,23 @@ class Downloaded:
     proofs: tuple[str, ...]
 
 
-class Failure(ty.NamedTuple):
-    """Why one location, or the whole image, could not be used.
-
-    :ivar where: the location, '' if the failure is not about one
-    :ivar error: what happened, and what to do
-    """
-
-    where: str
-    error: rbd_transfer.TransferError
-
-    def __str__(self) -> str:
-        return ': '.join(filter(None, (self.where, str(self.error))))
-
-
 def enabled() -> bool:
     """Return whether both gates are open."""
-    return (CONF.glance.enable_rbd_download and
-            'rbd' in CONF.glance.allowed_direct_url_schemes)
+    if not CONF.glance.enable_rbd_download:
+        return False
+    _warn_of_schemes(tuple(CONF.glance.allowed_direct_url_schemes))
+    return 'rbd' in CONF.glance.allowed_direct_url_schemes
+
+
+@functools.cache
+def _warn_of_schemes(schemes: tuple[str, ...]) -> None:
+    """Log once that a scheme is not known."""
+    unknown = [scheme for scheme in schemes if scheme not in SCHEMES]
+    if unknown:
+        LOG.warning('[glance]/allowed_direct_url_schemes has schemes that are '
+                    'not known and are ignored: %s. To fix this, set it to '
+                    'rbd, or to nothing to forbid direct downloads.',
+                    ', '.join(unknown))
 
 
 def before_http(over_http: ty.Callable) -> ty.Callable:
@@ -88,6 +96,9 @@ def before_http(over_http: ty.Callable) -> ty.Callable:
             self._get_verifier(context, image_id, trusted_certs)
             if download(self, context, image_id, dst_path, trusted_certs):
                 return None
+            with http_stall.limit(self, image_id) as limited:
+                return over_http(limited, context, image_id, data, dst_path,
+                                 trusted_certs)
         return over_http(self, context, image_id, data, dst_path,
                          trusted_certs)
     return wrapper
@@ -122,102 +133,109 @@ def download(service: ty.Any, context: nova_context.RequestContext,
         LOG.debug('Image %s is %s, leaving it to the Image API', image_id,
                   image.get('status'))
         return False
-    failures: list[Failure] = []
+    failures: list[failed.Failure] = []
     if _download(service, context, image, dst_path, trusted_certs, failures):
         # A bad location is reported although a good one was found.
         for failure in failures:
             LOG.warning('Skipped a bad location of image %(image)s: '
                         '%(failure)s.%(remedy)s',
                         {'image': image_id, 'failure': failure,
-                         'remedy': _remedy([failure])})
+                         'remedy': failed.remedy([failure])})
         return True
-    _fall_back(image_id, failures)
+    failed.fall_back(image_id, failures)
     return False
-
-
-def _fall_back(image_id: str, failures: list[Failure]) -> None:
-    """Log why HTTP is needed, and raise if it is forbidden."""
-    facts = {'image': image_id, 'why': '; '.join(map(str, failures)),
-             'remedy': _remedy(failures)}
-    if not CONF.glance.rbd_download_fallback:
-        LOG.error('Image %(image)s cannot be read from RBD and '
-                  '[glance]/rbd_download_fallback forbids HTTP: %(why)s.'
-                  '%(remedy)s', facts)
-        # Without its cause, whose paths and addresses are not for an instance
-        # fault.
-        raise exception.CouldNotFetchImage(image_id=image_id) from None
-    # An image in another store than RBD is no fault.
-    expected = all(failure.error.code == 'not_in_rbd' for failure in failures)
-    log = LOG.info if expected else LOG.warning
-    log('Downloading image %(image)s over HTTP, not from RBD: %(why)s.'
-        '%(remedy)s', facts)
-
-
-def _remedy(failures: list[Failure]) -> str:
-    """Return a sentence with what to do about failures, '' if nothing."""
-    remedies = '; '.join(dict.fromkeys(
-        failure.error.remedy for failure in failures if failure.error.remedy))
-    return ' To fix this, %s.' % remedies if remedies else ''
 
 
 def _download(service: ty.Any, context: nova_context.RequestContext,
               image: dict[str, ty.Any], dst_path: str, trusted_certs: ty.Any,
-              failures: list[Failure]) -> bool:
+              failures: list[failed.Failure]) -> bool:
     """Download an active image if one of its locations is good.
 
     :param failures: gets what went wrong, in its order
     :returns: whether the image is at dst_path
-    :raises: :class:`nova.exception.CouldNotFetchImage` if the disk of this
-        node is the cause
+    :raises: :class:`nova.exception.CouldNotFetchImage` if HTTP cannot help
     """
-    for location in _candidates(service, context, image, failures):
+    try:
+        digest = digests.expected(image)
+    except rbd_transfer.TransferError as exc:
+        failures.append(failed.Failure('', exc))
+        return False
+    urls = _urls(service, context, image, failures)
+    silent: set[tuple[str, str]] = set()
+    for location in _candidates(urls, image['id'], failures):
+        if (location.fsid, location.pool) in silent:
+            continue
         try:
             _try_location(service, context, image, location, dst_path,
-                          trusted_certs)
+                          trusted_certs, digest)
         except rbd_transfer.TransferError as exc:
-            failure = Failure('RBD image %s' % _source(location), exc)
+            failures.append(failed.Failure(
+                'RBD image %s' % _source(location), exc))
             if exc.kind == errors.DISK:
-                _give_up_on_disk(image, dst_path, exc)
-            failures.append(failure)
+                failed.give_up_on_disk(image, dst_path, exc)
+            if exc.code == 'stalled':
+                # Other pools of the cluster may be well.
+                silent.add((location.fsid, location.pool))
             if exc.kind == errors.NO_ANSWER or exc.code in ENDING_CODES:
                 # It would be the same for the other locations.
                 break
         else:
             return True
+    if silent and _is_nowhere_else(urls, {fsid for fsid, _pool in silent}):
+        failed.give_up_on_cluster(image['id'], failures)
     return False
 
 
-def _candidates(
-    service: ty.Any, context: nova_context.RequestContext,
-    image: dict[str, ty.Any], failures: list[Failure],
-) -> tuple[locations.RBDLocation, ...]:
-    """Return the locations to try.
+def _is_nowhere_else(urls: list[str], fsids: set[str]) -> bool:
+    """Return whether Glance keeps an image in these clusters only."""
+    for url in urls:
+        try:
+            if locations.parse_rbd_url(url).fsid not in fsids:
+                return False
+        except rbd_transfer.TransferError:
+            # Another store, or what only Glance understands.
+            return False
+    return True
 
-    :param failures: gets why there are none
+
+def _urls(service: ty.Any, context: nova_context.RequestContext,
+          image: dict[str, ty.Any],
+          failures: list[failed.Failure]) -> list[str]:
+    """Return where Glance keeps an image, in RBD and elsewhere.
+
+    :param failures: gets why nothing is known
     """
     found = locations.find(service, context, image)
     if not found.urls:
         assert found.error is not None
-        failures.append(Failure('', found.error))
-        return ()
-    in_rbd = [url for url in found.urls
-              if url.startswith(locations.RBD_PREFIX)]
-    if not in_rbd:
-        failures.append(Failure('', rbd_transfer.TransferError(
+        failures.append(failed.Failure('', found.error))
+    return list(found.urls)
+
+
+def _candidates(urls: list[str], image_id: str,
+                failures: list[failed.Failure]
+                ) -> tuple[locations.RBDLocation, ...]:
+    """Return the locations to try.
+
+    :param failures: gets why there are none
+    """
+    in_rbd = [url for url in urls if url.startswith(locations.RBD_PREFIX)]
+    if urls and not in_rbd:
+        failures.append(failed.Failure('', rbd_transfer.TransferError(
             'not_in_rbd', 'Glance does not keep it in RBD')))
-        return ()
     try:
-        verdict = location_policy.judge(in_rbd, image['id'],
+        verdict = location_policy.judge(in_rbd, image_id,
                                         cluster_fsid=rbd_transfer.fsid)
     except rbd_transfer.TransferError as exc:
-        failures.append(Failure('', exc))
+        failures.append(failed.Failure('', exc))
         return ()
     for refusal in verdict.refusals:
         LOG.debug('Not reading a location of image %(image)s, %(refusal)s',
-                  {'image': image['id'], 'refusal': refusal})
+                  {'image': image_id, 'refusal': refusal})
     if not verdict.candidates:
-        failures.extend(Failure('location %s' % refusal.url, refusal.error)
-                        for refusal in verdict.refusals[:MAX_REPORTED])
+        failures.extend(
+            failed.Failure('location %s' % refusal.url, refusal.error)
+            for refusal in verdict.refusals[:MAX_REPORTED])
     return verdict.candidates
 
 
@@ -226,26 +244,15 @@ def _source(location: locations.RBDLocation) -> rbd_transfer.Source:
                                location.snapshot)
 
 
-def _expected_digest(image: dict[str, ty.Any]) -> str | None:
-    """Return 'algorithm:hex' of what Glance recorded, None if nothing."""
-    if not CONF.glance.rbd_download_verify_hash:
-        return None
-    if (image.get('os_hash_value') and
-            image.get('os_hash_algo') in hashlib.algorithms_available):
-        return '%(os_hash_algo)s:%(os_hash_value)s' % image
-    # Images from before the multihash, Glance 17, have an MD5 only; and
-    # Glance may know algorithms that this Python does not.
-    if image.get('checksum'):
-        return 'md5:%s' % image['checksum']
-    return None
-
-
 def _try_location(service: ty.Any, context: nova_context.RequestContext,
                   image: dict[str, ty.Any], location: locations.RBDLocation,
-                  dst_path: str, trusted_certs: ty.Any) -> None:
+                  dst_path: str, trusted_certs: ty.Any,
+                  digest: str | None) -> None:
     """Copy one location to dst_path and verify it.
 
-    :raises: :class:`rbd_transfer.TransferError`, with nothing at dst_path
+    :raises: :class:`rbd_transfer.TransferError`, with nothing at dst_path;
+        :class:`cursive.exception.SignatureVerificationError` if HTTP would
+        bring the same bytes
     """
     started = time.monotonic()
     # This line and the beginning of the one below are greped for by CI jobs
@@ -253,21 +260,53 @@ def _try_location(service: ty.Any, context: nova_context.RequestContext,
     LOG.debug('Attempting to export RBD image: [pool_name: %s] '
               '[image_uuid: %s] [snapshot_name: %s] [dst_path: %s]',
               location.pool, location.image, location.snapshot, dst_path)
-    digest = _expected_digest(image)
+    result = _export(location, dst_path, _expected_size(image), digest)
+    proofs = [digest.partition(':')[0]] if digest else []
+    try:
+        if signature.check(service, context, image['id'], dst_path,
+                           trusted_certs):
+            proofs.append('signature')
+    except rbd_transfer.TransferError as exc:
+        if proofs and exc.code == 'signature':
+            failed.give_up_on_signature(image['id'], proofs[0], exc)
+        raise
+    _report(image['id'], location, result, proofs,
+            max(time.monotonic() - started, 1e-6))
+
+
+def _expected_size(image: dict[str, ty.Any]) -> int | None:
     # A direct snapshot of an RBD-backed instance has no size in Glance, which
     # the image service translates to 0. An empty image has 0 as well, but
     # also a hash.
-    size = image.get('size') or None
-    if size is None and (image.get('os_hash_value') or image.get('checksum')):
-        size = 0
-    result = rbd_transfer.export(_source(location), dst_path, size=size,
-                                 digest=digest, fsid=location.fsid)
-    proofs = [digest.partition(':')[0]] if digest else []
-    if signature.check(service, context, image['id'], dst_path,
-                       trusted_certs):
-        proofs.append('signature')
-    _report(image['id'], location, result, proofs,
-            max(time.monotonic() - started, 1e-6))
+    if image.get('os_hash_value') or image.get('checksum'):
+        return image.get('size') or 0
+    return image.get('size') or None
+
+
+def _export(location: locations.RBDLocation, dst_path: str, size: int | None,
+            digest: str | None) -> rbd_transfer.Result:
+    """Copy one location, unless a read of it got no answer a moment ago.
+
+    Many builds may want the image, one after the other. Not each has to wait
+    for the placement group that is away.
+    """
+    breaker = circuit_breaker.get(('image', location))
+    wait = breaker.seconds_to_wait()
+    if wait:
+        raise rbd_transfer.TransferError(
+            'stalled', 'it was read a moment ago (%s) and is not tried again '
+            'for %d s' % (breaker.reason, wait + 1))
+    try:
+        result = rbd_transfer.export(_source(location), dst_path, size=size,
+                                     digest=digest, fsid=location.fsid)
+    except rbd_transfer.TransferError as exc:
+        if exc.code == 'stalled':
+            breaker.failed(str(exc))
+        else:
+            breaker.succeeded()
+        raise
+    breaker.succeeded()
+    return result
 
 
 def _report(image_id: str, location: locations.RBDLocation,
@@ -288,16 +327,3 @@ def _report(image_id: str, location: locations.RBDLocation,
              '%(data)d are data, in %(seconds).1f s (%(rate).0f MiB/s), '
              '%(proofs)s%(wait)s', facts)
     watching.announce(Downloaded(image_id, result, tuple(proofs)))
-
-
-def _give_up_on_disk(image: dict[str, ty.Any], dst_path: str,
-                     error: rbd_transfer.TransferError) -> ty.NoReturn:
-    """Raise without trying HTTP, which would write to the same disk."""
-    LOG.error('Image %(image)s cannot be stored on this node: %(error)s. It '
-              'was to be written to %(path)s and has %(size)s. HTTP is not '
-              'tried, since it would meet the same disk. To fix this, '
-              '%(remedy)s.',
-              {'image': image['id'], 'error': error, 'path': dst_path,
-               'size': ('%d bytes' % image['size'] if image.get('size')
-                        else 'an unknown size'), 'remedy': error.remedy})
-    raise exception.CouldNotFetchImage(image_id=image['id']) from None

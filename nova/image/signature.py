@@ -10,6 +10,7 @@ from oslo_utils import fileutils
 
 from nova import context as nova_context
 from nova import release_compat
+from nova.storage.rbd_export import errors
 from nova.storage import rbd_transfer
 
 LOG = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ def _verify_copy(verifier: ty.Any, path: str) -> None:
         verify_file(verifier, path)
     except OSError as exc:
         raise rbd_transfer.TransferError(
-            'local_file', 'cannot read %s again to check its signature: %s'
+            'local_file' if exc.errno in errors.DISK_ERRNOS
+            else 'signature_unchecked',
+            'cannot read %s again to check its signature: %s'
             % (path, exc)) from exc
 
 

@@ -16,7 +16,7 @@ from nova.cmd.image_download import image_names
 from nova.cmd.image_download import service_user
 from nova.cmd.image_download import units
 import nova.conf
-from nova.image import direct_download
+from nova.image import digests
 from nova.image import location_policy
 from nova.image import locations
 from nova.storage import rbd_transfer
@@ -234,7 +234,7 @@ def _refusal_remedy(refusal: location_policy.Refusal, image: dict[str, ty.Any],
 def integrity(image: dict[str, ty.Any]) -> Item:
     """Return by what a copy is verified."""
     topic = 'integrity'
-    digest = direct_download._expected_digest(image)
+    digest = digests.expected(image)
     if not CONF.glance.rbd_download_verify_hash:
         return Item(topic, WARNING, '[glance]/rbd_download_verify_hash is '
                     'False: only the size of a copy is checked',

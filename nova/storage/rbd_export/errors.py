@@ -149,6 +149,9 @@ CAUSES: dict[str, Cause] = {
     'signature_unchecked': Cause(
         None, NODE, 'check the certificate of the image and the [key_manager] '
         'section of nova.conf'),
+    'digest_unknown': Cause(
+        None, IMAGE, 'upload the image again, to a Glance whose '
+        'hashing_algorithm Python knows, as sha512'),
     # Where Glance keeps the image, and whether it may be read there.
     'no_location': Cause(
         None, IMAGE, 'check with "openstack image show" whether the image has '

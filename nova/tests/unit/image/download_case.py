@@ -16,6 +16,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 from nova import context as nova_context
 from nova import exception
 from nova.image import glance
+from nova.storage import circuit_breaker
 from nova.storage import rbd_transfer
 from nova import test
 
@@ -109,6 +110,7 @@ class DownloadTestCase(test.NoDBTestCase):
         self.useFixture(fixtures.MonkeyPatch(
             'nova.release_compat.service_user_auth',
             lambda group: token_endpoint.Token('http://glance', 'secret')))
+        self.addCleanup(circuit_breaker.reset)
         self.glance = FakeGlance()
         self.service = glance.GlanceImageServiceV2(self.glance)
         self.exports = []

@@ -10,6 +10,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 from nova import exception
 from nova.image import direct_download
 from nova.image import lock_wait
+from nova.storage import circuit_breaker
 from nova.storage.rbd_export import errors
 from nova.storage import rbd_transfer
 from nova.storage import watching
@@ -49,6 +50,19 @@ class GatesTest(download_case.DownloadTestCase):
         self.flags(allowed_direct_url_schemes=[], group='glance')
         self.assertFalse(direct_download.enabled())
         self._assert_untouched()
+
+    def test_schemes_of_another_time(self):
+        self.flags(allowed_direct_url_schemes=['file'], group='glance')
+        direct_download._warn_of_schemes.cache_clear()
+        for _ in range(2):
+            self.glance.calls.clear()
+            self._assert_http()
+        (level, line), = self._told()
+        self.assertEqual('WARNING', level)
+        self.assertIn('are ignored: file. To fix this, set it to rbd', line)
+        self.glance.calls.clear()
+        self.flags(allowed_direct_url_schemes=['file', 'rbd'], group='glance')
+        self._assert_rbd()
 
     def test_gates_off_while_fallback_is_forbidden(self):
         # There is nothing to fall back from.
@@ -156,7 +170,7 @@ class LocationsTest(download_case.DownloadTestCase):
             'Glance has no location of it' + remedy('no_location')), line)
 
     def test_image_by_the_url_of_another_server(self):
-        self.glance.client = mock.sentinel.client
+        self.glance.client = mock.Mock()
         self.glance.image['locations'] = [{'url': url(), 'metadata': {}}]
         self._assert_http()
         self.assertEqual([], self.exports)
@@ -207,8 +221,9 @@ class TransferTest(download_case.DownloadTestCase):
 
     # Codes after which another location, or HTTP, may be better.
     CODES = ('unexpected', 'bad_arguments', 'not_found', 'permission',
-             'connect', 'stalled', 'wrong_size', 'wrong_digest', 'bindings',
-             'wrong_cluster', 'read', 'parent_died')
+             'connect', 'wrong_size', 'wrong_digest', 'bindings',
+             'wrong_cluster', 'read', 'parent_died', 'not_writable',
+             'no_conf')
 
     def _fail_with(self, code):
         self.pools['images'] = rbd_transfer.TransferError(
@@ -231,9 +246,16 @@ class TransferTest(download_case.DownloadTestCase):
             self._asked(os_hash_algo=None, os_hash_value=None))
         self.assertIn('verified by md5', self._told()[-1][1])
 
-    def test_md5_where_the_multihash_is_of_an_unknown_kind(self):
-        self.assertEqual((len(CONTENT), 'md5:' + MD5),
-                         self._asked(os_hash_algo='whirlpool9'))
+    def test_hash_of_an_unknown_kind(self):
+        # A weaker one is no substitute.
+        self.glance.image['os_hash_algo'] = 'whirlpool9'
+        with mock.patch.object(self.glance, '_data', return_value=mock.Mock(
+                wrapped=None)):
+            self.assertRaises(exception.ImageUnacceptable, self._download)
+        self.assertEqual(['get', 'data'], self.glance.calls)
+        (_level, line), = self._told()
+        self.assertIn("its hash is of the kind 'whirlpool9'", line)
+        self.assertTrue(line.endswith(remedy('digest_unknown')), line)
 
     def test_direct_snapshot(self):
         # Nova and Cinder give neither size nor hash.
@@ -349,8 +371,53 @@ class TransferTest(download_case.DownloadTestCase):
             self._fail_with(code)
             self._download()
             self.assertEqual(
-                1 if code in ('connect', 'bindings') else 2,
+                1 if code in ('connect', 'bindings', 'not_writable',
+                              'no_conf') else 2,
                 len(self.exports), code)
+
+    def test_stalled_read(self):
+        # Glance would read from the same OSDs.
+        self.glance.locations = [url(), url().replace('snap', 'other')]
+        self.flags(rbd_download_require_image_id=False, group='glance')
+        self._fail_with('stalled')
+        self._assert_fails()
+        # Not another image of that pool either.
+        self.assertEqual(1, len(self.exports))
+        (level, line), = self._told()
+        self.assertEqual('ERROR', level)
+        self.assertIn('HTTP is not tried, since Glance keeps the image in '
+                      'that cluster only' + remedy('stalled'), line)
+        # The builds that wait for it do not wait again.
+        self.log.reset_output()
+        self._assert_fails()
+        self.assertEqual(1, len(self.exports))
+        (level, line), = self._told()
+        self.assertIn('it was read a moment ago', line)
+        self.assertTrue(line.endswith(remedy('stalled')), line)
+
+    def test_stalled_read_and_another_pool(self):
+        self.glance.locations = [url(), url('more')]
+        self._fail_with('stalled')
+        self.pools['more'] = CONTENT
+        self._assert_rbd()
+        (_level, line), = self._told('WARNING')
+        self.assertIn('Skipped a bad location', line)
+
+    def test_stalled_read_and_another_store(self):
+        self._fail_with('stalled')
+        for other in ('file:///x', url().replace(FSID, uuids.other)):
+            self.glance.calls.clear()
+            circuit_breaker.reset()
+            self.glance.locations = [url(), other]
+            self._assert_http()
+
+    def test_snapshot_is_removed_meanwhile(self):
+        # As a user may do at any time: no alarm.
+        self._fail_with('snapshot_removed')
+        self._assert_http()
+        (level, line), = self._told()
+        self.assertEqual('INFO', level)
+        self.assertNotIn('damaged', line)
 
     def test_all_locations_are_bad(self):
         self.glance.locations = [url(), url('more')]

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives import hashes
 from cryptography import x509
+from cursive import exception as cursive_exception
 from cursive import signature_utils
 import fixtures
 from oslo_utils.fixture import uuidsentinel as uuids
@@ -242,7 +243,22 @@ class CheckTest(download_case.DownloadTestCase):
         self.assertIn('Image signature verification succeeded',
                       self.log.output)
 
+    def test_wrong_signature_of_the_right_bytes(self):
+        # HTTP would bring the same ones.
+        with mock.patch.object(FakeVerifier, 'verify',
+                               side_effect=cryptography.exceptions.
+                               InvalidSignature()):
+            error = self.assertRaises(
+                cursive_exception.SignatureVerificationError, self._download)
+        self.assertNotIn('data', self.glance.calls)
+        self.assertFalse(os.path.exists(self.path))
+        self.assertNotIn(self.path, str(error))
+        (level, line), = self._told()
+        self.assertEqual('ERROR', level)
+        self.assertIn('verified by sha512. HTTP is not tried', line)
+
     def test_wrong_bytes(self):
+        self.flags(rbd_download_verify_hash=False, group='glance')
         self.pools['images'] = b'something else'
         removed = []
         with mock.patch.object(
@@ -262,11 +278,13 @@ class CheckTest(download_case.DownloadTestCase):
         self.assertEqual(b'something else', for_rbd.data)
 
     def test_wrong_bytes_and_no_fallback(self):
-        self.flags(rbd_download_fallback=False, group='glance')
+        self.flags(rbd_download_fallback=False,
+                   rbd_download_verify_hash=False, group='glance')
         self.pools['images'] = b'something else'
         self._assert_fails()
 
     def test_a_fresh_verifier_for_each_location(self):
+        self.flags(rbd_download_verify_hash=False, group='glance')
         self.glance.locations = [url('far'), url('near'), url('images')]
         self.pools.update(far=b'wrong', near=b'wrong, too')
         self._assert_rbd()
@@ -283,6 +301,7 @@ class CheckTest(download_case.DownloadTestCase):
                          get_verifier.call_args_list)
 
     def test_wrong_signature_everywhere_fails_over_http(self):
+        self.flags(rbd_download_verify_hash=False, group='glance')
         self.pools['images'] = b'something else'
         with mock.patch.object(self.glance, '_data') as data:
             data.return_value.__iter__ = lambda _self: iter([b'more of it'])
@@ -315,3 +334,9 @@ class CheckTest(download_case.DownloadTestCase):
         self.assertEqual('ERROR', level)
         self.assertIn('Input/output error', line)
         self.assertIn(self.path, line)
+
+    def test_copy_cannot_be_opened_again(self):
+        # HTTP may find a free descriptor.
+        with mock.patch('nova.image.signature.verify_file',
+                        side_effect=OSError(24, 'Too many open files')):
+            self._assert_http()
