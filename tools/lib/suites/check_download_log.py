@@ -7,7 +7,9 @@ With "--expect rbd", the default, it is a failure if fewer images came over RBD
 than wanted, if one fell back to HTTP that should not have, if a location was
 bad, or if an image could not be downloaded. An image that Glance does not keep
 in RBD may come over HTTP: nova-compute logs that at level INFO. With "--expect
-http" it is a failure if RBD was used or tried at all.
+http" it is a failure if RBD was used or tried at all, and if no server was
+booted: nova-compute says nothing about such downloads, and a log in which
+nothing was booted would show nothing.
 
 Understands the formats of oslo.log and of journalctl, colours included.
 
@@ -38,6 +40,8 @@ BAD_LOCATION = 'Skipped a bad location of image '
 FAILURE = re.compile(
     r'Image (?P<image>\S+) cannot be (?:read from RBD and|stored on this '
     r'node)')
+# Of nova/compute/manager.py, once a server that was made is running.
+BOOTED = 'seconds to spawn the instance on the hypervisor'
 
 
 class Findings:
@@ -50,6 +54,7 @@ class Findings:
     :ivar fell_back: lines about other images that came over HTTP
     :ivar bad: lines about bad locations of images that came over RBD
     :ivar failed: lines about images that did not come
+    :ivar boots: servers that were made and ran
     """
 
     def __init__(self) -> None:
@@ -60,6 +65,7 @@ class Findings:
         self.fell_back: ty.List[str] = []
         self.bad: ty.List[str] = []
         self.failed: ty.List[str] = []
+        self.boots = 0
 
     def read(self, lines: ty.Iterable[str]) -> 'Findings':
         """Take in the lines of a log."""
@@ -74,6 +80,8 @@ class Findings:
                 self.tried.append(message)
             elif DONE in message:
                 self.done.append(message)
+            elif BOOTED in message:
+                self.boots += 1
             elif BAD_LOCATION in message:
                 self.bad.append(message)
             elif FAILURE.search(message):
@@ -85,15 +93,19 @@ class Findings:
                     self.fell_back.append(message)
         return self
 
-    def complaints(self, expect: str, minimum: int,
+    def complaints(self, expect: str, minimum: int, boots: int,
                    allowed: ty.Sequence['re.Pattern[str]']) -> ty.List[str]:
         """Say what is not as expected.
 
         :param expect: 'rbd' or 'http'
         :param minimum: how many images have to have come over RBD
+        :param boots: how many servers have to have been booted
         :param allowed: fallbacks that match one of them are no fault
         """
         found = ['failed: %s' % line for line in self.failed]
+        if self.boots < boots:
+            found.append('%d servers were booted, at least %d should have been'
+                         % (self.boots, boots))
         if expect == 'http':
             found += ['RBD was used, but must not be: %s' % line
                       for line in self.tried + self.done]
@@ -121,11 +133,17 @@ def parse_arguments(argv: ty.Optional[ty.List[str]]) -> argparse.Namespace:
                         help='how images should have come')
     parser.add_argument('--minimum', type=int, default=1, metavar='N',
                         help='how many have to have come over RBD (default 1)')
+    parser.add_argument('--boots', type=int, metavar='N',
+                        help='how many servers have to have been booted '
+                        '(default 1 with "--expect http", else 0)')
     parser.add_argument('--allow', type=re.compile, action='append',
                         default=[], metavar='REGEX',
                         help='a fallback or bad location whose line '
                         'matches is no fault')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.boots is None:
+        args.boots = 1 if args.expect == 'http' else 0
+    return args
 
 
 def main(argv: ty.Optional[ty.List[str]] = None) -> int:
@@ -148,10 +166,11 @@ def main(argv: ty.Optional[ty.List[str]] = None) -> int:
               % ', '.join(args.log), file=sys.stderr)
         return USAGE
     print('%d over RBD, %d over HTTP as they are not kept in RBD, %d fell '
-          'back, %d failed' % (
+          'back, %d failed; %d servers booted' % (
               len(findings.done), len(findings.elsewhere),
-              len(findings.fell_back), len(findings.failed)))
-    complaints = findings.complaints(args.expect, args.minimum, args.allow)
+              len(findings.fell_back), len(findings.failed), findings.boots))
+    complaints = findings.complaints(args.expect, args.minimum, args.boots,
+                                     args.allow)
     for complaint in complaints:
         print(complaint)
     return FAILED if complaints else OK

@@ -19,6 +19,10 @@ FSID = '900f0729-1508-412b-be34-b6b290658dfb'
 IMAGE = 'c87e69f0-2dc9-4d7b-a837-841b64c99a21'
 
 STARTED = JOURNAL + 'INFO nova.service [-] Starting compute node\n'
+BOOTED = JOURNAL + (
+    'INFO nova.compute.manager [req-1 demo demo] [instance: 7c2c8e5f-9d7f-'
+    '4d3b-b1a5-0d3f0f2a9f51] Took 6.38 seconds to spawn the instance on the '
+    'hypervisor.\n')
 TRIED = JOURNAL + (
     'DEBUG nova.image.direct_download [req-1 demo demo] Attempting to export '
     'RBD image: [pool_name: images] [image_uuid: %s] [snapshot_name: snap] '
@@ -76,7 +80,8 @@ class CheckDownloadLogTestCase(unittest.TestCase):
     def test_good(self):
         said = self.check(0, STARTED + TRIED + DONE + ELSEWHERE + TRIED + DONE)
         self.assertEqual('2 over RBD, 1 over HTTP as they are not kept in '
-                         'RBD, 0 fell back, 0 failed\n', said)
+                         'RBD, 0 fell back, 0 failed; 0 servers booted\n',
+                         said)
 
     def test_nothing_came_over_rbd(self):
         said = self.check(1, STARTED + ELSEWHERE)
@@ -112,10 +117,19 @@ class CheckDownloadLogTestCase(unittest.TestCase):
                 self.check(1, STARTED + line, '--expect', 'http')
 
     def test_with_the_gates_off(self):
-        self.check(0, STARTED, '--expect', 'http')
+        self.check(0, STARTED + BOOTED, '--expect', 'http')
         for line in (TRIED, DONE, POOL, ELSEWHERE):
             with self.subTest(line):
-                self.check(1, STARTED + line, '--expect', 'http')
+                self.check(1, STARTED + BOOTED + line, '--expect', 'http')
+
+    def test_without_a_boot(self):
+        said = self.check(1, STARTED, '--expect', 'http')
+        self.assertIn('0 servers were booted, at least 1 should have been',
+                      said)
+        self.check(0, STARTED, '--expect', 'http', '--boots', '0')
+        self.check(1, STARTED + DONE, '--boots', '1')
+        said = self.check(0, STARTED + DONE + BOOTED + BOOTED, '--boots', '2')
+        self.assertIn('; 2 servers booted\n', said)
 
     def test_no_log(self):
         for log in ('', 'No journal files were found.\n', TRACE):
