@@ -6,6 +6,8 @@ Without it every boot pays the connect timeout, or the stall timeout, for as
 long as the cluster is away.
 """
 
+from __future__ import annotations
+
 import threading
 import time
 import typing as ty
@@ -36,13 +38,14 @@ class CircuitBreaker:
         self._retry_at = 0.0
         self._probing = False
         self.reason = ''
+        self.remedy = ''
 
     def seconds_to_wait(self) -> float:
         """Ask for permission to try.
 
         A caller who gets it while the breaker is open has to report the
-        outcome with :meth:`succeeded` or :meth:`failed`; if it never does,
-        the next caller is let through after another pause.
+        outcome with :meth:`succeeded`, :meth:`failed` or :meth:`abandoned`;
+        if it never does, the next caller is let through after another pause.
 
         :returns: 0.0 when the caller may try now, else the seconds until
             somebody may
@@ -57,28 +60,39 @@ class CircuitBreaker:
             self._probing = True
             return 0.0
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, remedy: str = '') -> None:
         """Record that the resource could not be reached.
 
         Callers who were on their way when the breaker opened meet the same
         outage. Only the one that was let through since makes it last longer.
 
         :param reason: why, for the log of those who are refused
+        :param remedy: what to do, for the same
         """
         with self._lock:
-            self.reason = reason
+            self.reason, self.remedy = reason, remedy
             if self._pause and not self._probing:
                 return
             self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
             self._retry_at = self._clock() + self._pause
             self._probing = False
 
+    def abandoned(self) -> None:
+        """Record that an attempt ended before it reached the resource.
+
+        It has shown nothing, so that the next caller may try in its place.
+        """
+        with self._lock:
+            if self._probing:
+                self._probing = False
+                self._retry_at = self._clock()
+
     def succeeded(self) -> None:
         """Record that the resource answered: everyone may try again."""
         with self._lock:
             self._pause = 0.0
             self._probing = False
-            self.reason = ''
+            self.reason = self.remedy = ''
 
 
 _breakers: dict[ty.Hashable, CircuitBreaker] = {}
@@ -91,6 +105,16 @@ def get(key: ty.Hashable) -> CircuitBreaker:
     """
     # Unlike a defaultdict this gives two threads the same one.
     return _breakers.setdefault(key, CircuitBreaker())
+
+
+def find(key: ty.Hashable) -> CircuitBreaker | None:
+    """Return the breaker of a resource, None if it has none yet."""
+    return _breakers.get(key)
+
+
+def discard(key: ty.Hashable) -> None:
+    """Forget the breaker of a resource that there may never be again."""
+    _breakers.pop(key, None)
 
 
 def reset() -> None:

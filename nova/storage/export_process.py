@@ -16,6 +16,7 @@ import dataclasses
 import errno
 import os
 import selectors
+import signal
 import subprocess
 import time
 import typing as ty
@@ -61,6 +62,28 @@ REAP_TIMEOUT = 5.0
 # Longest pause between two looks whether a child has ended, in seconds.
 LONGEST_NAP = 0.05
 
+# The engine's word for what librados may not survive: it aborts the process
+# when it cannot bear what is in a configuration file.
+READING_CONF = 'reading the configuration'
+
+# Signals by which a service manager or an operator ends a process.
+ENDING_SIGNALS = frozenset([signal.SIGTERM, signal.SIGINT, signal.SIGHUP,
+                            signal.SIGQUIT])
+
+# The process, or the host, has no more of something.
+NO_MORE = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
+
+# Runs a program beside modules from more directories, which come last: they
+# hide none of the standard library.
+_WITH_PATHS = """\
+import sys
+sys.path += sys.argv.pop(1).split(':')
+__file__ = sys.argv[0] = sys.argv.pop(1)
+with open(__file__) as program:
+    program = program.read()
+exec(compile(program, __file__, 'exec'))
+"""
+
 # A Python that fails to start like this is not there or none at all. Other
 # errors, such as too many open files, would hit any other Python too.
 NO_PYTHON = frozenset([errno.ENOENT, errno.ENOTDIR, errno.EACCES,
@@ -96,14 +119,23 @@ class ExportProcess:
     :param arguments: its command line
     :param patience: seconds without a sign of life before it is killed
     :param subject: what it works on, for the log
+    :param paths: directories that it finds the bindings in, beside its own
+    :param on_connected: called when the cluster has answered
     """
 
     def __init__(self, python: str, arguments: list[str], patience: float,
-                 subject: str) -> None:
+                 subject: str, paths: ty.Sequence[str] = (),
+                 on_connected: ty.Callable[[], object] = lambda: None
+                 ) -> None:
         self._python = python
         # -I keeps the environment and the user's directories from changing
         # what the child imports.
-        self._command = [python, '-I', engine_path(), '--json'] + arguments
+        self._command = [python, '-I']
+        if paths:
+            self._command += ['-c', _WITH_PATHS, ':'.join(paths)]
+        self._command += [engine_path(), '--json'] + arguments
+        self._on_connected = on_connected
+        self._phase = ''
         self._patience = patience
         self._subject = subject
         self._final: dict[str, ty.Any] | None = None
@@ -127,30 +159,63 @@ class ExportProcess:
             # No interpreter at this path is as good as one without bindings.
             # A ValueError is an argument that no command line can hold.
             absent = getattr(exc, 'errno', None) in NO_PYTHON
-            raise TransferError('bindings' if absent else 'unexpected',
-                                'cannot run %s: %s' % (self._python, exc))
+            raise TransferError('bindings' if absent else _code_of(exc),
+                                'cannot run %s: %s' % (
+                                    self._python, errors.describe(exc)))
         finished = False
         try:
             finished = self._watch(process)
         except OSError as exc:
-            raise TransferError('unexpected', 'cannot watch the export '
-                                'process: %s' % exc)
+            raise TransferError(_code_of(exc), 'cannot watch the export '
+                                'process: %s' % errors.describe(exc))
         finally:
             # Also when this thread of execution is being torn down.
             left = min(GRACE, self._deadline - time.monotonic())
-            status = _end(process, max(0, left) if finished else 0)
+            ended = _end(process, max(0, left) if finished else 0)
         self._log_stderr()
         if self._final is not None:
-            return self._judge(self._final, status)
-        if not finished:
+            return self._judge(self._final, process.returncode)
+        if not finished or not ended:
             raise TransferError(
                 'silent', 'the export process gave no sign of life for '
                 '%d s and was killed' % self._patience)
-        raise TransferError(
-            'bindings' if status == errors.EXIT_CODES['bindings']
-            else 'unexpected',
-            'the export process ended with status %s and no result: %s'
-            % (status, self._last_words()))
+        raise self._death(process.returncode)
+
+    def _death(self, status: int) -> TransferError:
+        """Return the error of a child that ended by itself without a word."""
+        if status >= 0:
+            return TransferError(
+                'bindings' if status == errors.EXIT_CODES['bindings']
+                else 'unexpected',
+                'the export process ended with status %d and no result: %s'
+                % (status, self._last_words()))
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = 'signal %d' % -status
+        if -status in ENDING_SIGNALS:
+            return TransferError(
+                'interrupted', 'the export process was ended by %s' % name)
+        if -status == signal.SIGKILL:
+            return TransferError(
+                'killed', 'the export process was ended by SIGKILL, which '
+                'the kernel sends when there is no memory left')
+        if -status == signal.SIGXCPU:
+            return TransferError(
+                'limits', 'the export process was ended by SIGXCPU, as its '
+                'limit of processor time (RLIMIT_CPU) was reached')
+        if self._phase == READING_CONF:
+            return TransferError(
+                'bad_conf', 'librados ended the export process with %s while '
+                'it read %s' % (name, self._conf()))
+        return TransferError(
+            'unexpected', 'the export process ended with %s and no result: %s'
+            % (name, self._last_words()))
+
+    def _conf(self) -> str:
+        option = '--conf='
+        return next((word[len(option):] for word in self._command
+                     if word.startswith(option)), 'its ceph.conf')
 
     @staticmethod
     def _judge(final: dict[str, ty.Any],
@@ -225,7 +290,11 @@ class ExportProcess:
         # The child counts the time since its last byte itself and reports
         # it. Here only silence counts, as of a process that was stopped.
         self._deadline = time.monotonic() + self._patience
-        if event['event'] == 'progress':
+        if event['event'] == 'phase':
+            self._phase = str(event.get('phase'))
+        elif event['event'] == 'connected':
+            self._on_connected()
+        elif event['event'] == 'progress':
             progress = Progress(event['bytes'], event['total'],
                                 event['seconds'])
             self._log_progress(progress)
@@ -257,6 +326,12 @@ class ExportProcess:
         tail = self._tail()
         if tail:
             LOG.debug('The RBD export engine wrote: %s', tail)
+
+
+def _code_of(exc: Exception) -> str:
+    """Return the code for what the system refused to the parent."""
+    return ('limits' if getattr(exc, 'errno', None) in NO_MORE
+            else 'unexpected')
 
 
 def _parse(line: bytes) -> dict[str, ty.Any] | None:
@@ -293,23 +368,23 @@ def _wait(process: subprocess.Popen, seconds: float) -> bool:
     return True
 
 
-def _end(process: subprocess.Popen, grace: float) -> int | None:
+def _end(process: subprocess.Popen, grace: float) -> bool:
     """Make sure that a child is gone and its pipes are closed.
 
     :param grace: seconds that it has to end by itself
-    :returns: its exit status, None if it hangs in the kernel
+    :returns: whether it did
     """
     try:
         for timeout, stop in ((grace, process.terminate),
                               (TERM_TIMEOUT, process.kill)):
             if _wait(process, timeout):
-                return process.returncode
+                return stop == process.terminate
             stop()
         if not _wait(process, REAP_TIMEOUT):
             LOG.error('The RBD export process %d cannot be killed, it hangs '
                       'in the kernel. To fix this, check what blocks the '
                       'file system of the image cache.', process.pid)
-        return process.returncode
+        return False
     finally:
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:

@@ -9,6 +9,7 @@ pool, with native threads on the thread that asks.
 
 from __future__ import annotations
 
+import errno
 import typing as ty
 
 from nova import release_compat
@@ -18,6 +19,28 @@ from nova import release_compat
 # call one slow after 30 s (osd_op_complaint_time). With the default
 # rbd_connect_timeout of 5 s this makes a minute.
 REQUEST_PATIENCE = 12
+
+
+# The default of [libvirt]/rbd_connect_timeout. It means what it means without
+# this project: librados ignores the number, and waits for as long as is usual.
+DEFAULT_CONNECT_TIMEOUT = 5
+
+# How long that is, in seconds: client_mount_timeout of librados.
+USUAL_CONNECT_TIMEOUT = 300
+
+
+def connect_limit(given: int | None, configured: int) -> int:
+    """Return the seconds that a connection may take, 0 for the usual time.
+
+    Nodes that have disks in RBD outlast a monitor's fail-over, unless their
+    operator has asked for less.
+
+    :param given: by the caller, None if it leaves that to the configuration
+    :param configured: [libvirt]/rbd_connect_timeout
+    """
+    if given is not None:
+        return given
+    return 0 if configured == DEFAULT_CONNECT_TIMEOUT else configured
 
 
 def time_limits(connect_timeout: int,
@@ -51,6 +74,11 @@ def time_limits(connect_timeout: int,
             'rados_mon_op_timeout': patience}
 
 
+def is_gone(exc: Exception) -> bool:
+    """Return whether the bindings say that something does not exist."""
+    return getattr(exc, 'errno', None) == errno.ENOENT
+
+
 def offload(function: ty.Callable, *args: ty.Any, **kwargs: ty.Any) -> ty.Any:
     """Call a function that may block; in eventlet mode, off the hub.
 
@@ -69,15 +97,15 @@ def _has_limit(client: ty.Any, option: str) -> bool:
 
 
 def open_pool(rados: ty.Any, user: str | None, conf: str | None, pool: str,
-              connect_timeout: int, read_only: bool) -> tuple:
+              connect_timeout: int, limit: int, read_only: bool) -> tuple:
     """Connect and open a pool, or raise and leave nothing open.
 
     :param rados: the bindings
+    :param limit: see :func:`connect_limit`
     """
     client = rados.Rados(rados_id=user, conffile=conf)
     try:
-        for option, seconds in time_limits(connect_timeout,
-                                           read_only).items():
+        for option, seconds in time_limits(limit, read_only).items():
             # How long to wait for a connection is Nova's option. The limits
             # for requests derive from it just for want of a better value.
             if (option == 'client_mount_timeout' or

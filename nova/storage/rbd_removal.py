@@ -10,6 +10,7 @@ from oslo_log import log as logging
 from oslo_service import loopingcall
 
 import nova.conf
+from nova.storage import rbd_connection
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -52,9 +53,19 @@ class Removal:
         :param filter_fn: tells by its name whether to destroy an image
         """
         with self._open_client(self.pool) as client:
+            failure: Exception | None = None
             for volume in self._rbd_proxy().list(client.ioctx):
-                if filter_fn(volume):
+                if not filter_fn(volume):
+                    continue
+                try:
                     self._destroy_volume(client, volume)
+                except Exception as exc:
+                    # The others are removed nevertheless.
+                    LOG.debug('Cannot remove rbd image %(name)s: %(exc)s',
+                              {'name': volume, 'exc': exc})
+                    failure = failure or exc
+            if failure is not None:
+                raise failure
 
     def destroy_volume(self, volume: str, pool: str | None = None) -> None:
         """Destroy an image.
@@ -104,6 +115,13 @@ class Removal:
             holder = 'has snapshots'
         except self._bindings().ImageBusy:
             holder = 'is in use'
+        except Exception as exc:
+            if not rbd_connection.is_gone(exc):
+                raise
+            LOG.debug('The rbd image %(pool)s/%(name)s that was to be removed '
+                      'is gone already.',
+                      {'pool': pool or self.pool, 'name': volume})
+            return True
         LOG.warning('Cannot remove rbd image %(pool)s/%(name)s yet: it '
                     '%(holder)s', {'pool': pool or self.pool, 'name': volume,
                                    'holder': holder})

@@ -57,22 +57,34 @@ class Snapshots:
         :param force: remove the protection first
         """
         what = {'snap': name, 'name': volume}
-        with self._open_image(volume, pool=pool) as image:
-            if not self._has_snapshot(image, name):
-                if not ignore_errors:
-                    LOG.warning('There is no snapshot %(snap)s of rbd image '
-                                '%(name)s to remove.', what)
+        try:
+            with self._open_image(volume, pool=pool) as image:
+                self._remove_snap(image, what, ignore_errors, force)
+        except Exception as exc:
+            # Removed meanwhile, the snapshot or the whole image.
+            if not rbd_connection.is_gone(exc):
+                raise
+            if not ignore_errors:
+                LOG.warning('There is no snapshot %(snap)s of rbd image '
+                            '%(name)s to remove.', what)
+
+    def _remove_snap(self, image: ty.Any, what: dict[str, str],
+                     ignore_errors: bool, force: bool) -> None:
+        name = what['snap']
+        if not self._has_snapshot(image, name):
+            if not ignore_errors:
+                LOG.warning('There is no snapshot %(snap)s of rbd image '
+                            '%(name)s to remove.', what)
+            return
+        if image.is_protected_snap(name):
+            if force:
+                image.unprotect_snap(name)
+            elif not ignore_errors:
+                LOG.warning('The snapshot %(snap)s of rbd image %(name)s '
+                            'is protected, it is not removed.', what)
                 return
-            if image.is_protected_snap(name):
-                if force:
-                    image.unprotect_snap(name)
-                elif not ignore_errors:
-                    LOG.warning('The snapshot %(snap)s of rbd image %(name)s '
-                                'is protected, it is not removed.', what)
-                    return
-            LOG.debug('Removing snapshot %(snap)s of rbd image %(name)s',
-                      what)
-            image.remove_snap(name)
+        LOG.debug('Removing snapshot %(snap)s of rbd image %(name)s', what)
+        image.remove_snap(name)
 
     def rollback_to_snap(self, volume: str, name: str) -> None:
         """Return an image to the state it had at a snapshot.

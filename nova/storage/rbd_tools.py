@@ -33,6 +33,7 @@ class CephTools:
     rbd_user: str | None
     ceph_conf: str | None
     rbd_connect_timeout: int
+    _connect_limit: int
 
     def ceph_args(self) -> list[str]:
         """Return the options of the ceph and rbd tools for this cluster."""
@@ -45,7 +46,7 @@ class CephTools:
         An operator's own CEPH_ARGS come last, so they win.
         """
         args = ['--%s=%d' % limit for limit in
-                rbd_connection.time_limits(self.rbd_connect_timeout).items()]
+                rbd_connection.time_limits(self._connect_limit).items()]
         args += os.environ.get('CEPH_ARGS', '').split()
         return dict(os.environ, CEPH_ARGS=' '.join(args))
 
@@ -56,14 +57,17 @@ class CephTools:
         :raises: nova.exception.StorageError
         """
         argv = ['ceph', *command, '--format=json', *self.ceph_args()]
-        limits = rbd_connection.time_limits(self.rbd_connect_timeout)
-        if limits:
+        limits = rbd_connection.time_limits(self._connect_limit)
+        seconds = sum(limits.values())
+        if self.rbd_connect_timeout > 0 and not seconds:
+            seconds = 2 * rbd_connection.USUAL_CONNECT_TIMEOUT
+        if seconds:
             # Ceph's own limits do not cover requests to the manager: without
             # one "ceph df" waits for ever. The timeout of processutils would
             # leave the process behind, and under eventlet raises a class that
             # cannot be named.
             argv = ['timeout', '--kill-after=%d' % COMMAND_GRACE,
-                    str(sum(limits.values()) + COMMAND_GRACE)] + argv
+                    str(seconds + COMMAND_GRACE)] + argv
         out = self._execute(*argv)
         # Old releases wrote a line of text before the object.
         return jsonutils.loads(out[max(out.find('{'), 0):])

@@ -46,6 +46,9 @@ FSID_MAX_AGE = 600.0
 # version of its configuration file it was reached.
 _fsids: dict[tuple[str, str, int], tuple[str, float]] = {}
 
+# The first image of a pool that stalled since one of the pool was read.
+_stalled: dict[tuple[str, ...], str] = {}
+
 # Seconds that one request of a survey may take.
 SURVEY_TIMEOUT = 5
 
@@ -94,9 +97,66 @@ class Cluster:
         return arguments
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """Return what names the cluster in this process."""
+        return 'rbd', self.user, self.conf
+
+    @property
     def breaker(self) -> circuit_breaker.CircuitBreaker:
-        """The breaker of this cluster in this process."""
-        return circuit_breaker.get(('rbd', self.user, self.conf))
+        """Return the breaker of this cluster in this process."""
+        return circuit_breaker.get(self.key)
+
+    def check(self) -> None:
+        """Raise if the cluster did not answer a moment ago.
+
+        :raises: :class:`TransferError`, with the remedy of the first failure
+        """
+        wait = self.breaker.seconds_to_wait()
+        if wait:
+            raise TransferError(
+                'not_retried', 'the cluster did not answer a moment ago (%s) '
+                'and is not tried again for %d s'
+                % (self.breaker.reason, wait + 1), self.breaker.remedy)
+
+    def check_source(self, source: Source) -> None:
+        """Raise if an image, or its pool, stalled a moment ago.
+
+        :raises: :class:`TransferError`, with the remedy of the first failure
+        """
+        for key in ((*self.key, source.pool),
+                    (*self.key, source.pool, source.image)):
+            breaker = circuit_breaker.find(key)
+            wait = breaker.seconds_to_wait() if breaker else 0
+            if breaker and wait:
+                raise TransferError(
+                    'pool_not_retried', 'reading from there stalled a moment '
+                    'ago (%s) and is not tried again for %d s'
+                    % (breaker.reason, wait + 1), breaker.remedy)
+
+    def note_failure(self, source: Source, exc: TransferError) -> None:
+        """Remember an image that stalled.
+
+        Its reason may be its own: one placement group, one limit. If another
+        one of its pool stalls next, the pool is taken to be the reason.
+        """
+        pool = (*self.key, source.pool)
+        image = (*pool, source.image)
+        if exc.code != 'stalled':
+            for key in (pool, image):
+                breaker = circuit_breaker.find(key)
+                if breaker:
+                    breaker.abandoned()
+            return
+        circuit_breaker.get(image).failed(str(exc), exc.remedy)
+        if _stalled.setdefault(pool, source.image) != source.image:
+            circuit_breaker.get(pool).failed(str(exc), exc.remedy)
+
+    def note_success(self, source: Source) -> None:
+        """Remember that an image of a pool could be read."""
+        pool = (*self.key, source.pool)
+        _stalled.pop(pool, None)
+        circuit_breaker.discard(pool)
+        circuit_breaker.discard((*pool, source.image))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +232,7 @@ def export(source: Source, dst_path: str, cluster: Cluster | None = None,
     try:
         final = _attempt(cluster, arguments,
                          patience=CONF.glance.rbd_download_stall_timeout,
-                         subject=str(source))
+                         subject=str(source), source=source)
     except TransferError as exc:
         announce(exc)
         raise
@@ -250,26 +310,43 @@ def fsid(cluster: Cluster | None = None) -> str:
 
 
 def _attempt(cluster: Cluster, arguments: list[str], patience: float,
-             subject: str) -> dict[str, ty.Any]:
-    """Run the engine unless the cluster is known to be away."""
-    wait = cluster.breaker.seconds_to_wait()
-    if wait:
-        raise TransferError(
-            'not_retried', 'the cluster did not answer a moment ago (%s) and '
-            'is not tried again for %d s' % (cluster.breaker.reason, wait + 1))
+             subject: str, source: Source | None = None
+             ) -> dict[str, ty.Any]:
+    """Run the engine unless what it needs is known to be away.
+
+    :param source: what is read, if something is
+    """
+    cluster.check()
+    if source is not None:
+        cluster.check_source(source)
+    connected = False
+
+    def on_connected() -> None:
+        nonlocal connected
+        connected = True
+        cluster.breaker.succeeded()
+
     try:
         final = export_python.run(
             arguments,
             patience + cluster.connect_timeout + export_process.GRACE,
-            subject)
+            subject, on_connected)
     except TransferError as exc:
         if exc.code == 'wrong_cluster':
             _fsids.clear()
-        if exc.kind == errors.NO_ANSWER:
-            cluster.breaker.failed(str(exc))
+        if connected:
+            pass
+        elif exc.kind == errors.NO_ANSWER:
+            cluster.breaker.failed(str(exc), exc.remedy)
         elif (exc.kind in (errors.CLUSTER, errors.IMAGE) or
               exc.code == 'wrong_cluster'):
             cluster.breaker.succeeded()
+        else:
+            cluster.breaker.abandoned()
+        if source is not None:
+            cluster.note_failure(source, exc)
         raise
     cluster.breaker.succeeded()
+    if source is not None:
+        cluster.note_success(source)
     return final

@@ -183,6 +183,8 @@ class RBDDriver(rbd_removal.Removal, rbd_snapshots.Snapshots,
         self.rbd_connect_timeout: int = (
             CONF.libvirt.rbd_connect_timeout if connect_timeout is None
             else connect_timeout)
+        self._connect_limit = rbd_connection.connect_limit(
+            connect_timeout, CONF.libvirt.rbd_connect_timeout)
 
     def _check_for_import_failure(self) -> None:
         if rados is not None and rbd is not None:
@@ -229,7 +231,7 @@ class RBDDriver(rbd_removal.Removal, rbd_snapshots.Snapshots,
         try:
             return rbd_connection.offload(
                 rbd_connection.open_pool, rados, self.rbd_user, self.ceph_conf,
-                pool, self.rbd_connect_timeout, read_only)
+                pool, self.rbd_connect_timeout, self._connect_limit, read_only)
         except rados.Error as exc:
             # librados names none of these.
             LOG.error('Cannot open Ceph pool %(pool)s as user %(user)s with '

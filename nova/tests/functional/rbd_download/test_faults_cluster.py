@@ -296,7 +296,7 @@ class ChildTestCase(ClusterFaultTestCase):
         self.check_during_copy(
             'The engine dies', 'SIGKILL to the engine',
             lambda engine: os.kill(engine, signal.SIGKILL), lambda: None,
-            'ended with status -9', 0)
+            'was ended by SIGKILL', 0)
 
     def test_killed_with_another_location(self):
         cluster = self.bed.cluster
@@ -323,8 +323,8 @@ class ChildTestCase(ClusterFaultTestCase):
         self.assertEqual(self.digest, base.sha512(path))
         self.assertEqual(0, self.downloads(image_id))
         (line,) = self.messages(logging.WARNING)
-        self.assertIn('images/%s@snap: the export process ended with status '
-                      '-9' % image_id, line)
+        self.assertIn('images/%s@snap: the export process was ended by '
+                      'SIGKILL' % image_id, line)
         self.assertWithin(0, watch.seconds)
         self.record('The engine dies, the image has another location',
                     'SIGKILL to the engine', 'read the next location',

@@ -166,7 +166,7 @@ class LocalFaultTestCase(faults.FaultTestCase):
         os.kill(engine, signal.SIGKILL)
         self.assertEqual(self.path, wait())
         self.assertOverHTTP(self.image_id, self.path, self.digest,
-                            'ended with status -9')
+                            'was ended by SIGKILL')
         # What is left of it is there until the cache is looked after.
         left = os.path.join(os.path.dirname(self.path), name)
         self.assertTrue(os.path.exists(left))

@@ -172,18 +172,23 @@ class KilledTestCase(ImageCacheTestCase):
         self.assertOverRBD(self.image_id, self.path, self.digest)
 
     def test_child_killed(self):
-        self._test_child('the export process ended with status -9',
-                         signal.SIGKILL)
-
-    def test_child_terminated(self):
-        self._test_child('ended by SIGTERM', signal.SIGTERM)
-
-    def _test_child(self, reason, number):
         self.slow()
         wait = self.in_thread(self.fetch, self.image_id)
-        os.kill(self.wait_for_copying(), number)
+        os.kill(self.wait_for_copying(), signal.SIGKILL)
         self.assertEqual(self.path, wait())
-        self.assertOverHTTP(self.image_id, self.path, self.digest, reason)
+        self.assertOverHTTP(self.image_id, self.path, self.digest,
+                            'the export process was ended by SIGKILL')
+
+    def test_child_terminated(self):
+        # As when a service is stopped: what it works on is not given up.
+        self.slow(6)
+        wait = self.in_thread(self.fetch, self.image_id)
+        os.kill(self.wait_for_copying(), signal.SIGTERM)
+        self.assertEqual(self.path, wait())
+        self.assertEqual(self.digest, base.sha512(self.path))
+        self.assertEqual(0, self.downloads(self.image_id), self.messages())
+        self.assertEqual(2, len(self.engine_starts()), self.messages())
+        self.assertEqual([], self.messages(logging.WARNING))
 
 
 class LeftoverTestCase(ImageCacheTestCase):

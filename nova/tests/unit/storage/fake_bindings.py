@@ -2,6 +2,7 @@
 
 """Stand-ins for the Ceph bindings of the RBD driver."""
 
+import errno
 import threading
 import types
 from unittest import mock
@@ -13,8 +14,10 @@ from nova import test
 def exceptions(module, *names):
     """Return classes of exceptions by name, derived as in the bindings."""
     base = type('Error', (Exception,), {'__module__': module})
-    return dict({name: type(name, (base,), {'__module__': module})
-                 for name in names}, Error=base)
+    return dict({name: type(name, (base,), {
+        '__module__': module, 'errno': (
+            errno.ENOENT if name.endswith('NotFound') else errno.EIO)})
+        for name in names}, Error=base)
 
 
 class Bindings:
@@ -88,7 +91,7 @@ class BindingsTestCase(test.NoDBTestCase):
         self.stub_out('nova.storage.rbd_utils.rados', self.fake.rados_module)
         self.stub_out('nova.storage.rbd_utils.rbd', self.fake.rbd_module)
         self.log = self.stdlog.logger
-        self.driver = rbd_utils.RBDDriver()
+        self.driver = rbd_utils.RBDDriver(connect_timeout=5)
 
     def break_call(self, call, module, name):
         """Let a call fail, and return the class of the exception."""

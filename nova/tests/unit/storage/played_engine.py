@@ -72,11 +72,17 @@ class TransferTestCase(test.NoDBTestCase):
 
         self.useFixture(fixtures.MonkeyPatch('subprocess.Popen', recording))
         self._patch(GRACE=0.5, TERM_TIMEOUT=0.3, LAST_LOOK=0.3, _python=None,
-                    _fsids={}, SYSTEM_PYTHON=sys.executable)
+                    _fsids={}, _stalled={}, SYSTEM_PYTHON=sys.executable)
         self.clock = Clock()
         self.breaker = circuit_breaker.CircuitBreaker(self.clock)
+        # One for all ways to reach a cluster, and one for each part of it.
+        breakers = {}
         self.useFixture(fixtures.MonkeyPatch(
-            'nova.storage.circuit_breaker.get', lambda key: self.breaker))
+            'nova.storage.circuit_breaker._breakers', breakers))
+        self.useFixture(fixtures.MonkeyPatch(
+            'nova.storage.circuit_breaker.get', lambda key: (
+                self.breaker if len(key) == 3 else breakers.setdefault(
+                    key, circuit_breaker.CircuitBreaker(self.clock)))))
         # As long as the slowest machine takes to start a Python.
         self.patient = rbd_transfer.Cluster(connect_timeout=60)
         # 0.1 + 0.1 + GRACE seconds of silence are enough for this one.

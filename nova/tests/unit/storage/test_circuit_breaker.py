@@ -35,6 +35,20 @@ class CircuitBreakerTest(test.NoDBTestCase):
         self.clock.now += circuit_breaker.FIRST_PAUSE - 1
         self.assertEqual(1.0, self.breaker.seconds_to_wait())
 
+    def test_attempt_that_showed_nothing(self):
+        self.breaker.failed('no route', 'look at it')
+        self.assertEqual('look at it', self.breaker.remedy)
+        self.clock.now += circuit_breaker.FIRST_PAUSE
+        self.assertEqual(0.0, self.breaker.seconds_to_wait())
+        self.assertGreater(self.breaker.seconds_to_wait(), 0)
+        self.breaker.abandoned()
+        self.assertEqual(0.0, self.breaker.seconds_to_wait())
+        # Nobody had permission to try at first.
+        self.breaker.succeeded()
+        self.breaker.failed('no route')
+        self.breaker.abandoned()
+        self.assertGreater(self.breaker.seconds_to_wait(), 0)
+
     def test_one_caller_is_let_through_after_the_pause(self):
         self.breaker.failed('no route')
         self.clock.now += circuit_breaker.FIRST_PAUSE

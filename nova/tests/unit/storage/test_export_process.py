@@ -148,14 +148,54 @@ class ProtocolTest(TransferTestCase):
         self.assertEqual('unexpected', error.code)
         self.assertIn('/nonexistent/engine.py', str(error))
 
-    def test_killed_by_somebody(self):
+    def _death(self, number, before='progress()'):
         self._engine('''
-            progress()
+            import resource
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            %s
+            signal.signal(signal.%s, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.%s)
+            time.sleep(600)
+            ''' % (before, number, number) if number not in (
+                'SIGKILL',) else '''
+            %s
             os.kill(os.getpid(), signal.SIGKILL)
-            ''')
+            ''' % before)
         error = self._fail()
-        self.assertEqual('unexpected', error.code)
-        self.assertIn('status -9', str(error))
+        self.assertIn(number, str(error))
+        return error.code
+
+    def test_killed(self):
+        self.assertEqual('killed', self._death('SIGKILL'))
+
+    def test_ended_by_a_limit(self):
+        self.assertEqual('limits', self._death('SIGXCPU'))
+
+    def test_crash(self):
+        self.assertEqual('unexpected', self._death('SIGABRT'))
+        self.assertEqual('unexpected', self._death(
+            'SIGABRT', "say('phase', phase='connecting')"))
+
+    def test_crash_of_librados_over_its_configuration(self):
+        for number in ('SIGABRT', 'SIGSEGV'):
+            self.assertEqual('bad_conf', self._death(
+                number, "say('phase', phase='reading the configuration')"))
+        # The phase is the last one.
+        self.assertEqual('unexpected', self._death(
+            'SIGABRT', "say('phase', phase='reading the configuration'); "
+            "say('phase', phase='connecting')"))
+
+    def test_crash_names_the_configuration(self):
+        self._engine('''
+            import resource
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            say('phase', phase='reading the configuration')
+            os.abort()
+            ''')
+        error = self._fail(rbd_transfer.probe, rbd_transfer.Cluster(
+            conf='/etc/ceph/odd.conf', connect_timeout=60))
+        self.assertIn('while it read /etc/ceph/odd.conf', str(error))
+        self.assertIn('ceph.conf', error.remedy)
 
     def test_crash_after_the_result(self):
         # As of librbd while the interpreter ends: the file is there.
@@ -321,8 +361,7 @@ class StallTest(TransferTestCase):
             time.sleep(600)
             ''')
         error = self._fail()
-        self.assertEqual('unexpected', error.code)
-        self.assertIn('status -15 and no result', str(error))
+        self.assertEqual('silent', error.code)
         self.assertEqual(1, self._ended())
 
     def test_lives_on_after_the_result(self):
@@ -371,7 +410,8 @@ class StallTest(TransferTestCase):
         with mock.patch.object(export_process.selectors, 'DefaultSelector',
                                side_effect=OSError(24, 'Too many')):
             error = self._fail()
-        self.assertEqual('unexpected', error.code)
+        self.assertEqual('limits', error.code)
+        self.assertIn('EMFILE', str(error))
         self._ended()
 
     def test_hangs_in_the_kernel(self):
@@ -380,7 +420,7 @@ class StallTest(TransferTestCase):
         process = mock.Mock(pid=4711, returncode=None)
         process.poll.return_value = None
         with mock.patch.object(export_process.LOG, 'error') as log:
-            self.assertIsNone(export_process._end(process, 0))
+            self.assertFalse(export_process._end(process, 0))
         self.assertIn(4711, log.call_args.args)
         process.terminate.assert_called_once_with()
         process.kill.assert_called_once_with()

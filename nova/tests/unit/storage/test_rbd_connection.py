@@ -4,6 +4,7 @@
 
 import ddt
 
+from nova.conf import libvirt
 from nova.storage import rbd_connection
 from nova.storage import rbd_utils
 from nova.tests.unit.storage import fake_bindings
@@ -68,3 +69,24 @@ class TimeLimitsTestCase(fake_bindings.BindingsTestCase):
         self.assertEqual(
             {'client_mount_timeout': '5', 'rados_mon_op_timeout': '7',
              'rados_osd_op_timeout': '8.5'}, self.fake.conf_at_connect)
+
+    @ddt.data((None, 5, None), (None, 6, '6'), (None, 0, None),
+              (5, 5, '5'), (3, 6, '3'))
+    @ddt.unpack
+    def test_default_of_the_option_is_the_usual_time(self, given, configured,
+                                                     limit):
+        # As without this project, where librados ignores the number.
+        self.flags(group='libvirt', rbd_connect_timeout=configured)
+        driver = rbd_utils.RBDDriver(connect_timeout=given)
+        driver._connect_to_rados(read_only=True)
+        self.assertEqual(limit, self.fake.conf_at_connect.get(
+            'client_mount_timeout'))
+        self.assertEqual(limit is None, self.fake.conf_at_connect[
+            'rados_osd_op_timeout'] == '0')
+
+    def test_which_default(self):
+        # That of Nova's own option.
+        self.assertEqual(
+            rbd_connection.DEFAULT_CONNECT_TIMEOUT,
+            next(option.default for option in libvirt.libvirt_volume_net_opts
+                 if option.name == 'rbd_connect_timeout'))

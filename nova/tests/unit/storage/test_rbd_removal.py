@@ -76,3 +76,32 @@ class DestroyTestCase(fake_bindings.BindingsTestCase):
             self.driver.remove_image('disk')
             self.assertRegex(self.log.output,
                              level + '.* rbd image vms/disk ')
+
+    def test_gone_already(self):
+        self.break_call('remove', 'rbd', 'ImageNotFound')
+        self.driver.destroy_volume('disk')
+        self.fake.rbd.remove.assert_called_once_with(self.fake.ioctx, 'disk')
+        self.assertNotRegex(self.log.output, '(ERROR|WARNING).* rbd image')
+
+    def test_gone_after_a_while(self):
+        self.fake.rbd.remove.side_effect = [
+            self.rbd.ImageBusy, self.rbd.ImageNotFound]
+        self.driver.destroy_volume('disk')
+        self.assertEqual(2, self.fake.rbd.remove.call_count)
+        self.assertNotIn('ERROR', self.log.output)
+
+    def test_gone_while_its_snapshot_is_looked_for(self):
+        self.fake.rbd.remove.side_effect = [
+            self.rbd.ImageHasSnapshots, self.rbd.ImageNotFound]
+        self.break_call('Image', 'rbd', 'ImageNotFound')
+        self.driver.destroy_volume('disk')
+        self.assertEqual(2, self.fake.rbd.remove.call_count)
+
+    def test_cleanup_goes_on_after_a_failure(self):
+        self.fake.rbd.list.return_value = ['a', 'b', 'c']
+        self.fake.rbd.remove.side_effect = [
+            self.rbd.ImageNotFound, self.rbd.Timeout('b'), None]
+        exc = self.assertRaises(self.rbd.Timeout, self.driver.cleanup_volumes,
+                                lambda name: True)
+        self.assertEqual('b', str(exc))
+        self.assertEqual(3, self.fake.rbd.remove.call_count)

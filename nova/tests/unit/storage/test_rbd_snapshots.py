@@ -25,3 +25,28 @@ class SnapshotTestCase(fake_bindings.BindingsTestCase):
         self.assertRaises(exception.SnapshotNotFound,
                           self.driver.rollback_to_snap, 'disk', 'snap')
         self.fake.image.rollback_to_snap.assert_not_called()
+
+    def _snapshot(self):
+        self.fake.image.list_snaps.return_value = [{'name': 'snap'}]
+        self.fake.image.is_protected_snap.return_value = False
+
+    def test_remove_snap_gone_meanwhile(self):
+        self._snapshot()
+        self.fake.image.remove_snap.side_effect = (
+            self.fake.rbd_module.ImageNotFound)
+        self.driver.remove_snap('disk', 'snap', ignore_errors=True)
+        self.assertNotIn('no snapshot', self.log.output)
+        self.driver.remove_snap('disk', 'snap')
+        self.assertIn('no snapshot snap of rbd image disk', self.log.output)
+
+    def test_remove_snap_of_an_image_that_is_gone(self):
+        self.break_call('Image', 'rbd', 'ImageNotFound')
+        self.driver.remove_snap('disk', 'snap')
+        self.assertIn('no snapshot snap of rbd image disk', self.log.output)
+
+    def test_remove_snap_fails(self):
+        self._snapshot()
+        self.fake.image.remove_snap.side_effect = self.fake.rbd_module.Timeout
+        self.assertRaises(self.fake.rbd_module.Timeout,
+                          self.driver.remove_snap, 'disk', 'snap',
+                          ignore_errors=True)

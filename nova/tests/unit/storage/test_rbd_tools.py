@@ -100,3 +100,14 @@ class ToolsTestCase(fake_bindings.BindingsTestCase):
             env_variables={
                 'PATH': '/bin', 'CEPH_ARGS': '--client_mount_timeout=5 '
                 '--rados_mon_op_timeout=60 --debug_rbd=1'})
+
+    def test_command_with_the_default_timeout(self):
+        self.answer({'mons': []})
+        rbd_utils.RBDDriver().get_mon_addrs()
+        # It ends, but not before those of plain Nova would.
+        self.assertEqual(
+            ('timeout', '--kill-after=5', '605', 'ceph'),
+            self.execute.call_args.args[:4])
+        self.assertEqual(
+            {'PATH': '/bin', 'CEPH_ARGS': ''},
+            self.execute.call_args.kwargs['env_variables'])

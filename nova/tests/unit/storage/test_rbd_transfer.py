@@ -148,6 +148,7 @@ class BreakerTest(TransferTestCase):
             self.assertEqual(errors.NO_ANSWER, error.kind)
             self.assertIn('no monitor answers', str(error))
             self.assertIn('not tried again for 3', str(error))
+            self.assertEqual(errors.CAUSES['connect'].remedy, error.remedy)
         self.assertEqual(1, len(self.started))
 
     def test_not_opened_if_the_child_had_to_be_killed(self):
@@ -178,22 +179,112 @@ class BreakerTest(TransferTestCase):
             self.assertEqual(code, self._fail().code)
             self.breaker.succeeded()
 
+    def _half_open(self):
+        self.breaker.succeeded()
+        self._answers('connect')
+        self._fail()
+        self.clock.now += circuit_breaker.LONGEST_PAUSE
+
     def test_stays_open_for_what_says_nothing_about_the_cluster(self):
-        for code in ('no_space', 'local_file', 'unexpected',
-                     'bad_arguments', 'bindings'):
-            self.breaker.succeeded()
-            self._answers('connect')
-            self._fail()
-            self.clock.now += circuit_breaker.FIRST_PAUSE
+        for code in ('no_space', 'bad_conf', 'unexpected', 'bindings'):
+            self._half_open()
             self._answers(code)
+            # Each may try, as none has shown whether the cluster is there.
+            for _ in range(2):
+                self.assertEqual(code, self._fail().code)
+            self._answers('connect')
+            self.assertEqual('connect', self._fail().code)
+            self.assertEqual('not_retried', self._fail().code)
+
+    def test_closes_as_soon_as_the_cluster_answers(self):
+        for code in ('no_space', 'unexpected', 'stalled', 'connect'):
+            self._half_open()
+            self._engine("say('connected', fsid='x'); error('%s')" % code)
             self.assertEqual(code, self._fail().code)
-            self.assertGreater(self.breaker.seconds_to_wait(), 0, code)
+            self.assertEqual(0.0, self.breaker.seconds_to_wait())
+            self.assertEqual('', self.breaker.reason)
+
+    def test_not_opened_by_local_causes(self):
+        for code, cause in errors.CAUSES.items():
+            if cause.kind != errors.NO_ANSWER and cause.exit:
+                self._answers(code)
+                self._fail()
+                self.assertEqual(0.0, self.breaker.seconds_to_wait(), code)
 
     def test_not_opened_by_faults_of_one_image(self):
         for code in ('not_found', 'permission', 'wrong_digest', 'no_space'):
             self._answers(code)
             for _ in range(2):
                 self.assertEqual(code, self._fail().code)
+
+
+class StalledTest(TransferTestCase):
+    """A read that stalls, and who is spared the next one."""
+
+    def setUp(self):
+        super().setUp()
+        self.stalling = os.path.join(self.directory, 'stalling')
+        self._stall('sick/a', 'sick/b', 'sick/c', 'odd/x')
+        self._engine('''
+            facts = dict(word[2:].split('=', 1) for word in sys.argv
+                         if '=' in word)
+            say('connected', fsid='x')
+            if '%%(pool)s/%%(image)s' %% facts in open(%r).read().split():
+                error('stalled', 6, message='no byte moved', remedy='see OSDs')
+            result()
+            ''' % self.stalling)
+
+    def _stall(self, *names):
+        with open(self.stalling, 'w') as names_:
+            names_.write(' '.join(names))
+
+    def _read(self, name):
+        pool, image = name.split('/')
+        try:
+            rbd_transfer.export(rbd_transfer.Source(pool, image, 'snap'),
+                                os.path.join(self.directory, 'image'),
+                                self.patient)
+        except rbd_transfer.TransferError as exc:
+            return exc.code
+        return 'ok'
+
+    def test_only_that_image(self):
+        self.assertEqual('stalled', self._read('odd/x'))
+        self.assertEqual('pool_not_retried', self._read('odd/x'))
+        for name in ('odd/y', 'good/x', 'odd/z'):
+            self.assertEqual('ok', self._read(name))
+        self.assertEqual('pool_not_retried', self._read('odd/x'))
+
+    def test_pool(self):
+        self.assertEqual('stalled', self._read('sick/a'))
+        self.assertEqual('stalled', self._read('sick/b'))
+        self.assertEqual('pool_not_retried', self._read('sick/c'))
+        # Another pool has no part in it.
+        self.assertEqual('ok', self._read('good/x'))
+
+    def test_not_a_pool_whose_other_images_are_read(self):
+        for name, code in (('odd/x', 'stalled'), ('odd/y', 'ok'),
+                           ('odd/z', 'stalled'), ('odd/y', 'ok')):
+            self._stall('odd/x', 'odd/z')
+            self.assertEqual(code, self._read(name), name)
+
+    def test_well_again(self):
+        for name in ('sick/a', 'sick/b'):
+            self._read(name)
+        self._stall()
+        self.assertEqual('pool_not_retried', self._read('sick/c'))
+        self.clock.now += circuit_breaker.FIRST_PAUSE
+        self.assertEqual('ok', self._read('sick/c'))
+        self.assertEqual('ok', self._read('sick/a'))
+
+    def test_refusal(self):
+        self._read('odd/x')
+        error = self._fail(rbd_transfer.export, rbd_transfer.Source(
+            'odd', 'x', 'snap'), '/image', self.patient)
+        # So that other locations are tried.
+        self.assertEqual(errors.CLUSTER, error.kind)
+        self.assertIn('no byte moved', str(error))
+        self.assertEqual('see OSDs', error.remedy)
 
 
 class FsidTest(TransferTestCase):
