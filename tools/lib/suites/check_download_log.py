@@ -31,15 +31,15 @@ COLOUR = re.compile(r'\x1b\[[0-9;]*m')
 RECORD = re.compile(
     r'(?:^|\d |\]: )(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) +nova\.')
 
-# The beginnings of messages of nova/image/direct_download.py.
+# The beginnings of messages of nova/image/.
 TRIED = 'Attempting to export RBD image:'
 DONE = 'Successfully transferred using rbd'
 FELL_BACK = re.compile(
     r'Downloading image (?P<image>\S+) over HTTP, not from RBD: (?P<why>.*)')
 BAD_LOCATION = 'Skipped a bad location of image '
 FAILURE = re.compile(
-    r'Image (?P<image>\S+) cannot be (?:read from RBD and|stored on this '
-    r'node)')
+    r'Image (?P<image>\S+) (?:cannot be (?:read from RBD and|stored on this '
+    r'node|read now)|did not come over HTTP)')
 # Of nova/compute/manager.py, once a server that was made is running.
 BOOTED = 'seconds to spawn the instance on the hypervisor'
 

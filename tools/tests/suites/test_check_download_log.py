@@ -59,6 +59,14 @@ FORBIDDEN = JOURNAL + (
 FULL = JOURNAL + (
     'ERROR nova.image.direct_download [req-1 demo demo] Image %s cannot be '
     'stored on this node: 1 bytes may be needed.\n' % IMAGE)
+NOT_NOW = JOURNAL + (
+    'ERROR nova.image.failed [req-1 demo demo] Image %s cannot be read now: '
+    'RBD image images/%s@snap: the cluster did not answer for 60 s. HTTP is '
+    'not tried, since Glance keeps the image in that cluster only.\n' % (
+        IMAGE, IMAGE))
+NOT_SENT = JOURNAL + (
+    'ERROR nova.image.http_stall [req-1 demo demo] Image %s did not come over '
+    'HTTP: Glance sent nothing for 60 s.\n' % IMAGE)
 TRACE = ('    raise ValueError("WARNING nova.image Downloading image x over '
          'HTTP")\n')
 
@@ -110,7 +118,7 @@ class CheckDownloadLogTestCase(unittest.TestCase):
         self.check(0, DONE + BAD, '--allow', 'has 1 bytes')
 
     def test_a_failure(self):
-        for line in (FORBIDDEN, FULL):
+        for line in (FORBIDDEN, FULL, NOT_NOW, NOT_SENT):
             with self.subTest(line):
                 said = self.check(1, DONE + line, '--allow', '.')
                 self.assertIn('failed: ERROR', said)
@@ -145,14 +153,16 @@ class CheckDownloadLogTestCase(unittest.TestCase):
         self.assertIn('/nonexistent/log: No such file', err.getvalue())
 
     def test_the_messages_are_those_of_the_code(self):
-        path = CHECKOUT / 'nova' / 'image' / 'direct_download.py'
         texts = ' '.join(
-            node.value for node in ast.walk(ast.parse(path.read_text('utf-8')))
+            node.value for path in (CHECKOUT / 'nova' / 'image').glob('*.py')
+            for node in ast.walk(ast.parse(path.read_text('utf-8')))
             if isinstance(node, ast.Constant) and isinstance(node.value, str))
         for message in (check_download_log.TRIED, check_download_log.DONE,
                         'Downloading image %(image)s over HTTP, not from RBD: '
                         '%(why)s',
                         'Skipped a bad location of image %(image)s: ',
                         'Image %(image)s cannot be read from RBD and',
-                        'Image %(image)s cannot be stored on this node'):
+                        'Image %(image)s cannot be stored on this node',
+                        'Image %(image)s cannot be read now',
+                        'Image %(image)s did not come over HTTP'):
             self.assertIn(message, texts)
