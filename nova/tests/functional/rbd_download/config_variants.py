@@ -84,6 +84,10 @@ VARIANTS = [
     Variant('mon_sections', 'A section [mon.a] in place of mon_host',
             conf='[global]\nkeyring = {keyring}\n[mon.a]\nhost = localhost\n'
                  'mon_addr = {v1}\n'),
+    Variant('key_in_conf', 'The key in ceph.conf', keyring=None,
+            conf=MINIMAL + '[client.nova]\n\tkey = {key}\n'),
+    Variant('keyfile', 'A file with the bare key', keyring='{key}\n',
+            conf=MINIMAL + '[client.nova]\n\tkeyfile = {keyring}\n'),
     Variant('client_section', 'The keyring in the section of the client',
             conf=MINIMAL + '[client.nova]\n\tkeyring = {keyring}\n'),
     Variant('keyring_of_many', 'A keyring of several clients',
@@ -107,13 +111,70 @@ VARIANTS = [
     Variant('not_root', 'A process that is not root', user=UNPRIVILEGED),
 
     # The ceph.conf.
+    Variant('no_conf', 'No ceph.conf', 'no_conf', conf=None, topics=CONF),
+    Variant('conf_of_root', 'ceph.conf for root alone, a process that is not '
+            'root', 'conf_not_readable', conf_mode=ROOT_ONLY,
+            user=UNPRIVILEGED, words='EACCES|ermission', topics=CONF),
+    Variant('conf_is_no_conf', 'A ceph.conf that is none',
+            'bad_conf', conf='<ceph>\n  <mon/>\n</ceph>\n', topics=CONF),
+    Variant('no_newline', 'No newline at the end', ('bad_conf', ''),
+            conf=NAMED.rstrip('\n'), topics=CONF),
+    Variant('half_a_line', 'A line without a value',
+            'bad_conf', conf=NAMED + 'keyring\n', topics=CONF),
     Variant('crlf', 'Lines that end with CR LF', ('bad_conf', ''),
             conf=NAMED.replace('\n', '\r\n'), topics=CONF),
+    Variant('no_mon_host', 'No mon_host', 'no_monitors',
+            conf='[global]\n\tfsid = {fsid}\n\tkeyring = {keyring}\n',
+            words='mon_host|monitor', topics=CONF),
+    Variant('empty', 'An empty ceph.conf', ('no_monitors', 'no_key'),
+            conf='', topics=CONF),
 
     # The monitors.
+    Variant('unknown_name', 'A monitor whose name does not resolve',
+            'name_resolution', conf=mon_host('mon2.invalid'),
+            words='mon2.invalid|mon_host', topics=CONF),
+    Variant('one_unknown_name', 'One of two monitors has a name that does not '
+            'resolve', ('name_resolution', ''),
+            conf=mon_host('{v1},mon2.invalid'),
+            words='mon2.invalid|mon_host', topics=CONF),
     Variant('dead', 'All monitors are dead', 'connect',
             conf=mon_host('[v2:127.0.0.1:{dead}/0],[v2:[::1]:{dead}/0]'),
             topics=CONF),
     Variant('wrong_protocol', 'The address of one protocol for the other',
             'connect', conf=mon_host('v1:{v2}'), topics=CONF),
+
+    # The key.
+    Variant('no_keyring', 'No keyring', 'no_key', keyring=None,
+            words='key', topics=KEY),
+    Variant('no_keyring_named', 'A minimal ceph.conf, and no keyring at the '
+            'usual places', 'no_key', conf=MINIMAL, keyring=None,
+            words='key', topics=KEY),
+    Variant('section_not_recognised', 'Blanks in the brackets of the section '
+            'that names the keyring', 'no_key',
+            conf=MINIMAL + '[ client.nova ]\n\tkeyring = {keyring}\n',
+            words='key', topics=KEY),
+    Variant('other_client', 'A keyring without the client', 'no_key',
+            keyring='[client.other]\n\tkey = {key}\n', words='client.nova',
+            topics=KEY),
+    Variant('keyring_of_root', 'A keyring for root alone, a process that is '
+            'not root', 'keyring_not_readable', keyring_mode=ROOT_ONLY,
+            user=UNPRIVILEGED, words='EACCES|ermission', topics=KEY),
+    Variant('empty_keyring', 'An empty keyring', ('no_key', 'bad_keyring'),
+            keyring='', topics=KEY),
+    Variant('keyring_is_a_key', 'The bare key where a keyring is to be',
+            ('no_key', 'bad_keyring'), keyring='{key}\n', topics=KEY),
+    Variant('cut_key', 'A key that lacks its end', 'bad_keyring',
+            keyring='[client.nova]\n\tkey = AQBAXnNqAAAAABAA\n',
+            words='key', topics=KEY),
+    Variant('newer_key', 'A key of a kind that librados does not know',
+            'bad_keyring', keyring='[client.nova]\n\tkey = %s\n' % NEWER_KEY,
+            words='key', topics=KEY),
+    Variant('wrong_key', 'Another key', 'key_rejected',
+            keyring='[client.nova]\n\tkey = %s\n' % OTHER_KEY, words='key',
+            topics=KEY),
+
+    # The cluster.
+    Variant('blocklisted', 'The cluster has fenced the node', 'blocklisted',
+            words='block|fence', topics=('cluster', 'pools'),
+            prepare='blocklist'),
 ]

@@ -3,9 +3,7 @@
 """The export engine and the digest and size of an image."""
 
 import hashlib
-import os
 
-from nova.storage.rbd_export import pipeline
 from nova.tests.functional.rbd_download import engine
 
 MiB = engine.MiB
@@ -27,20 +25,6 @@ class DigestTestCase(engine.EngineTestCase):
                 algorithm.upper(), algorithm))
             self.assert_exported(run, data, digest=expected,
                                  verified=['digest'])
-
-    def test_the_digest_goes_first(self):
-        name = self.create(self.random.randbytes(8 * MiB))
-        for arguments in ((), ('--digest=sha512',)):
-            process = self.start_slow(name, *arguments)
-            niceness = sorted(
-                os.getpriority(os.PRIO_PROCESS, int(thread))
-                for thread in os.listdir('/proc/%d/task' % process.pid))
-            mine = os.getpriority(os.PRIO_PROCESS, 0)
-            lower = min(mine + pipeline.GIVE_WAY, 19) if arguments else mine
-            # The main thread does not give way either.
-            self.assertEqual([mine, mine], niceness[:2])
-            self.assertEqual({lower}, set(niceness[2:]))
-            self._end(process)
 
     def test_wrong_digest(self):
         data = self.random.randbytes(9 * MiB)

@@ -98,6 +98,19 @@ class LocalTroubleTestCase(engine.EngineTestCase):
         self.assert_failed(run, 'no_space', 9)
         self.assertIn('available_bytes', run.final)
 
+    def test_no_space_with_an_object_map(self):
+        name = self.create(self.random.randbytes(16 * MiB), features=MAPPED)
+        self._small_disk(8 * MiB)
+        self.assert_failed(self.export(name), 'no_space', 9)
+
+    def test_what_fits_is_not_refused(self):
+        # An object map says what may be there; most of it is zeros.
+        data = bytearray(16 * MiB)
+        data[::MiB] = b'x' * 16
+        name = self.create(bytes(data), features=MAPPED, order=20)
+        self._small_disk(8 * MiB)
+        self.assert_exported(self.export(name), bytes(data))
+
     def test_sparse_image_fits_on_a_small_disk(self):
         data = bytes(64 * MiB) + b'x'
         name = self.create(data)

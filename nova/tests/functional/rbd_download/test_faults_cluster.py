@@ -21,7 +21,7 @@ from nova.tests.testbed import rbd_testbed
 MiB = base.MiB
 
 STALLED = '(no byte has moved for 5 s|did not answer a request)'
-UNREACHABLE = '(no monitor answered|could not be reached) within 2 s'
+UNREACHABLE = '(no monitor .*answered|could not be reached) within 2 s'
 
 
 class ClusterFaultTestCase(faults.FaultTestCase):

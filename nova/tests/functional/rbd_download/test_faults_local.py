@@ -5,6 +5,7 @@
 import logging
 import os
 import signal
+import subprocess
 import threading
 
 import fixtures
@@ -152,9 +153,51 @@ class LocalFaultTestCase(faults.FaultTestCase):
         self.record('The disk hangs during the copy, and goes on when the '
                     'engine has given up',
                     'the process of a FUSE file system is stopped',
-                    'came over HTTP', seconds, 'nothing')
+                    faults.HTTP, seconds)
         timer.cancel()
         timer.join()
+
+    def test_hangs_before_the_start(self):
+        server = self.put_cache_on(file_systems.NoTmpfile).server
+        self.addCleanup(server.resume)
+        end = export_process._end
+        popen = subprocess.Popen
+
+        def start(command, **kwargs):
+            if any(word.startswith('--image=') for word in command):
+                server.pause()
+            return popen(command, **kwargs)
+
+        def resume(process, grace):
+            server.resume()
+            return end(process, grace)
+
+        timer = threading.Timer(90, server.resume)
+        timer.start()
+        self.addCleanup(timer.cancel)
+        with fixtures.MonkeyPatch('nova.storage.export_process._end', resume):
+            with fixtures.MonkeyPatch(
+                    'nova.storage.export_process.subprocess.Popen', start):
+                watch = faults.Stopwatch()
+                path = self.in_thread(self.fetch, self.image_id)()
+        timer.cancel()
+        timer.join()
+        self.assertEqual(self.path, path)
+        self.assertOverHTTP(self.image_id, path, self.digest,
+                            '(local disk|director|file system)')
+        self.assertWithin(4 * self.STALL, watch.seconds)
+        self.record('The directory hangs before the start',
+                    'the process of a FUSE file system is stopped',
+                    faults.HTTP + ', other images came over RBD',
+                    watch.seconds)
+        # The cluster has no part in it.
+        self.assertNothingLeft()
+        self._log.records.clear()
+        self._first_start = len(base._started)
+        os.unlink(path)
+        self._served[self.image_id] = self.bed.glance.downloads(self.image_id)
+        self.fetch(self.image_id)
+        self.assertOverRBD(self.image_id, path, self.digest)
 
     def test_killed_without_nameless_files(self):
         self.put_cache_on(file_systems.NoTmpfile)

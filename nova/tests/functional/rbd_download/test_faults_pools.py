@@ -2,10 +2,15 @@
 
 """What is wrong with one pool or one image is held against no other one."""
 
+import logging
 import os
+import signal
+import subprocess
+import time
 
 from nova import exception
 from nova.tests.functional.rbd_download import base
+from nova.tests.functional.rbd_download import fault_matrix
 from nova.tests.functional.rbd_download import faults
 
 MiB = base.MiB
@@ -152,6 +157,48 @@ class ImageFaultTestCase(faults.FaultTestCase):
         path = self.fetch(image_id)
         self.assertOverRBD(image_id, path, self.digest)
 
+    def test_throttled(self):
+        data = self.data[:MiB // 2]
+        image_id = self.upload_to_both(data)
+        with self.bed.cluster.image(image_id) as image:
+            image.metadata_set('conf_rbd_qos_read_bps_limit', '65536')
+        healthy = self.upload_to_both(self.data)
+        watch = faults.Stopwatch()
+        path = self.in_thread(self.fetch, image_id)()
+        seconds = watch.seconds
+        self.assertEqual(base.sha512(data), base.sha512(path))
+        lines = self.messages(logging.WARNING)
+        for line in lines:
+            self.assertRegex(line, '(?i)limit|qos|throttl')
+        self.record('The image has a limit for reading (QoS)',
+                    'rbd_qos_read_bps_limit of the image is 64 KiB/s',
+                    faults.HTTP if lines else 'came over RBD', seconds)
+        self.assertNothingLeft()
+        self._log.records.clear()
+        self._first_start = len(base._started)
+        path = self.fetch(healthy)
+        self.assertOverRBD(healthy, path, self.digest)
+
+    def test_snapshot_removed(self):
+        image_id = self.upload_to_both(self.data)
+        self.slow(20)
+        wait = self.in_thread(self.fetch, image_id)
+        self.wait_for_copying()
+        with self.bed.cluster.image(image_id) as image:
+            image.unprotect_snap('snap')
+            image.remove_snap('snap')
+        watch = faults.Stopwatch()
+        path = wait()
+        # What is read then may be zeros or the bytes of the image.
+        self.assertEqual(self.digest, base.sha512(path))
+        lines = self.messages(logging.WARNING)
+        for line in lines:
+            self.assertIn('snapshot', line)
+            self.assertNotRegex(line, 'damaged')
+        self.record('The snapshot is removed during the copy',
+                    'as by deleting the image in Glance',
+                    faults.HTTP if lines else 'came over RBD', watch.seconds)
+
     def test_umask(self):
         image_id = self.upload_to_both(self.data)
         old = os.umask(0o077)
@@ -162,3 +209,26 @@ class ImageFaultTestCase(faults.FaultTestCase):
         self.assertEqual(0o600, os.stat(path).st_mode & 0o777)
         self.record('nova-compute runs with the umask 077', 'umask 077',
                     'came over RBD', watch.seconds)
+
+
+class ServiceStopTestCase(faults.FaultTestCase):
+
+    TOPIC = fault_matrix.PROCESSES
+
+    def test_group_gets_sigterm(self):
+        # As of systemd, which sends it to all processes of a service. The
+        # parent waits for its downloads and goes then.
+        image_id = self.upload_to_both(self.data)
+        self.slow(6)
+        wait = self.in_thread(self.fetch, image_id)
+        engine = self.wait_for_copying()
+        watch = faults.Stopwatch()
+        # Not by the parent of the engine, which may end it.
+        subprocess.run(['kill', '-%d' % signal.SIGTERM, str(engine)],
+                       check=True)
+        time.sleep(0.5)
+        path = wait()
+        self.assertOverRBD(image_id, path, self.digest)
+        self.record('The service is stopped during the copy',
+                    'SIGTERM to the whole group, as of systemd',
+                    faults.WAITED, watch.seconds)
