@@ -23,6 +23,7 @@ from nova.storage.rbd_export import errors
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import command
 from nova.tests.functional.rbd_download import config_variants
+from nova.tests.testbed import ceph_cluster
 from nova.tests.testbed import daemon
 from nova import utils
 
@@ -39,21 +40,20 @@ def of_variants(test):
     ])(test)
 
 
-@ddt.ddt
-class ConfigVariantsTestCase(command.CommandTestCase):
+class VariantTestCase(command.CommandTestCase):
 
     # Where the monitors are dead, each step waits for so long.
     CONNECT = 6
 
     def setUp(self):
         super().setUp()
-        cluster = self.bed.cluster
+        cluster = self.cluster = self.start_cluster()
         os.chmod(self.directory, 0o755)
         self.conf = os.path.join(self.directory, 'ceph.conf')
         self.keyring = os.path.join(self.directory, 'keyring')
         self.facts = {
             'fsid': cluster.fsid, 'dir': self.directory,
-            'v2': '127.0.0.1:%d' % cluster._ports[0], 'v1': cluster.mon_addr,
+            'v2': cluster.mon_addr_v2, 'v1': cluster.mon_addr,
             'key': cluster.key(cluster.nova), 'keyring': self.keyring,
             'dead': daemon.free_port()}
         self.nova.set('glance', 'rbd_connect_timeout', self.CONNECT)
@@ -63,6 +63,9 @@ class ConfigVariantsTestCase(command.CommandTestCase):
         self.image_id, self.digest = self.image()
         self.by_hand = os.path.join(
             os.path.dirname(self.cache_path(self.image_id)), 'by-hand')
+
+    def start_cluster(self):
+        return self.bed.cluster
 
     def image(self):
         """Return the id and digest of an image in RBD and in files."""
@@ -123,10 +126,10 @@ class ConfigVariantsTestCase(command.CommandTestCase):
         self.stub_out('nova.storage.export_python.sys',
                       types.SimpleNamespace(executable=wrapper))
         self.python = wrapper
-        for directory in (self.nova.instances_path,
-                          os.path.dirname(self.by_hand)):
-            os.chown(directory, user, user)
-            os.chmod(directory, 0o755)
+        # Only what is written to: the command would become the owner of the
+        # other one.
+        os.chmod(self.nova.instances_path, 0o755)
+        os.chown(os.path.dirname(self.by_hand), user, user)
 
     # What is not in a file
 
@@ -188,8 +191,7 @@ class ConfigVariantsTestCase(command.CommandTestCase):
                     config_variants.NEWER_KEY):
             self.assertNotIn(key, text)
 
-    @of_variants
-    def test(self, variant):
+    def check_variant(self, variant):
         self.configure(variant)
         code, event = self.check_engine(variant)
         if not code:
@@ -249,3 +251,51 @@ class ConfigVariantsTestCase(command.CommandTestCase):
                      else 'eventlet')}
         with open(path, 'a') as f:
             f.write(json.dumps(row) + '\n')
+
+
+@ddt.ddt
+class ConfigVariantsTestCase(VariantTestCase):
+
+    @of_variants
+    def test(self, variant):
+        self.check_variant(variant)
+
+
+class OtherClusterTestCase(VariantTestCase):
+    """Clusters that are set up in another way themselves."""
+
+    CLUSTER: dict[str, str] = {}
+
+    def start_cluster(self):
+        cluster = self.useFixture(ceph_cluster.CephCluster(**self.CLUSTER))
+        self._before = self._traces()
+        return cluster
+
+    def image(self):
+        data = base.noise(1 << 20)
+        image_id = self.bed.glance.upload(data, store='fast')
+        self.cluster.create_image(image_id, data)
+        self.set_locations(image_id, [None, self.rbd_url(
+            image_id, fsid=self.cluster.fsid)])
+        return image_id, base.sha512(data)
+
+
+class IPv6TestCase(OtherClusterTestCase):
+
+    CLUSTER = {'host': '::1'}
+
+    def test(self):
+        self.check_variant(config_variants.Variant(
+            'ipv6', 'Monitors and OSDs with IPv6 addresses'))
+
+
+class NoCephxTestCase(OtherClusterTestCase):
+
+    CLUSTER = {'auth': 'none'}
+
+    def test(self):
+        self.check_variant(config_variants.Variant(
+            'no_cephx', 'A cluster without cephx, no keyring',
+            keyring=None, conf=config_variants.MINIMAL + ''.join(
+                '\tauth_%s_required = none\n' % part
+                for part in ('cluster', 'service', 'client'))))
