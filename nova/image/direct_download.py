@@ -27,7 +27,6 @@ from nova.image import location_policy
 from nova.image import locations
 from nova.image import lock_wait
 from nova.image import signature
-from nova.storage import circuit_breaker
 from nova.storage.rbd_export import errors
 from nova.storage import rbd_transfer
 from nova.storage import watching
@@ -44,6 +43,9 @@ ENDING_CODES = frozenset([
     'bindings', 'no_key', 'keyring_not_readable', 'bad_keyring',
     'key_rejected', 'no_conf', 'conf_not_readable', 'bad_conf', 'no_monitors',
     'name_resolution', 'blocklisted', 'disk_stalled', 'not_writable'])
+
+# A read got no answer, or another one did not a moment ago.
+STALLED_CODES = frozenset(['stalled', 'stalled_before'])
 
 # How many refused locations stand in the one line of a download.
 MAX_REPORTED = 3
@@ -173,7 +175,7 @@ def _download(service: ty.Any, context: nova_context.RequestContext,
                 'RBD image %s' % _source(location), exc))
             if exc.kind == errors.DISK:
                 failed.give_up_on_disk(image, dst_path, exc)
-            if exc.code == 'stalled':
+            if exc.code in STALLED_CODES:
                 # Other pools of the cluster may be well.
                 silent.add((location.fsid, location.pool))
             if exc.kind == errors.NO_ANSWER or exc.code in ENDING_CODES:
@@ -260,7 +262,9 @@ def _try_location(service: ty.Any, context: nova_context.RequestContext,
     LOG.debug('Attempting to export RBD image: [pool_name: %s] '
               '[image_uuid: %s] [snapshot_name: %s] [dst_path: %s]',
               location.pool, location.image, location.snapshot, dst_path)
-    result = _export(location, dst_path, _expected_size(image), digest)
+    result = rbd_transfer.export(
+        _source(location), dst_path, size=_expected_size(image),
+        digest=digest, fsid=location.fsid)
     proofs = [digest.partition(':')[0]] if digest else []
     try:
         if signature.check(service, context, image['id'], dst_path,
@@ -281,32 +285,6 @@ def _expected_size(image: dict[str, ty.Any]) -> int | None:
     if image.get('os_hash_value') or image.get('checksum'):
         return image.get('size') or 0
     return image.get('size') or None
-
-
-def _export(location: locations.RBDLocation, dst_path: str, size: int | None,
-            digest: str | None) -> rbd_transfer.Result:
-    """Copy one location, unless a read of it got no answer a moment ago.
-
-    Many builds may want the image, one after the other. Not each has to wait
-    for the placement group that is away.
-    """
-    breaker = circuit_breaker.get(('image', location))
-    wait = breaker.seconds_to_wait()
-    if wait:
-        raise rbd_transfer.TransferError(
-            'stalled', 'it was read a moment ago (%s) and is not tried again '
-            'for %d s' % (breaker.reason, wait + 1))
-    try:
-        result = rbd_transfer.export(_source(location), dst_path, size=size,
-                                     digest=digest, fsid=location.fsid)
-    except rbd_transfer.TransferError as exc:
-        if exc.code == 'stalled':
-            breaker.failed(str(exc))
-        else:
-            breaker.succeeded()
-        raise
-    breaker.succeeded()
-    return result
 
 
 def _report(image_id: str, location: locations.RBDLocation,

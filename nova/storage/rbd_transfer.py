@@ -129,7 +129,7 @@ class Cluster:
             wait = breaker.seconds_to_wait() if breaker else 0
             if breaker and wait:
                 raise TransferError(
-                    'pool_not_retried', 'reading from there stalled a moment '
+                    'stalled_before', 'reading from there stalled a moment '
                     'ago (%s) and is not tried again for %d s'
                     % (breaker.reason, wait + 1), breaker.remedy)
 

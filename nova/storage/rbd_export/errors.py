@@ -145,7 +145,7 @@ CAUSES: dict[str, Cause] = {
         'stopped or frozen, and with the log of the kernel what they waited '
         'for'),
     'not_retried': Cause(None, NO_ANSWER, ''),
-    'pool_not_retried': Cause(None, CLUSTER, ''),
+    'stalled_before': Cause(None, CLUSTER, ''),
     'signature': Cause(None, IMAGE, _UPLOAD_AGAIN),
     'signature_unchecked': Cause(
         None, NODE, 'check the certificate of the image and the [key_manager] '

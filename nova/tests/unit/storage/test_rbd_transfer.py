@@ -250,15 +250,15 @@ class StalledTest(TransferTestCase):
 
     def test_only_that_image(self):
         self.assertEqual('stalled', self._read('odd/x'))
-        self.assertEqual('pool_not_retried', self._read('odd/x'))
+        self.assertEqual('stalled_before', self._read('odd/x'))
         for name in ('odd/y', 'good/x', 'odd/z'):
             self.assertEqual('ok', self._read(name))
-        self.assertEqual('pool_not_retried', self._read('odd/x'))
+        self.assertEqual('stalled_before', self._read('odd/x'))
 
     def test_pool(self):
         self.assertEqual('stalled', self._read('sick/a'))
         self.assertEqual('stalled', self._read('sick/b'))
-        self.assertEqual('pool_not_retried', self._read('sick/c'))
+        self.assertEqual('stalled_before', self._read('sick/c'))
         # Another pool has no part in it.
         self.assertEqual('ok', self._read('good/x'))
 
@@ -272,7 +272,7 @@ class StalledTest(TransferTestCase):
         for name in ('sick/a', 'sick/b'):
             self._read(name)
         self._stall()
-        self.assertEqual('pool_not_retried', self._read('sick/c'))
+        self.assertEqual('stalled_before', self._read('sick/c'))
         self.clock.now += circuit_breaker.FIRST_PAUSE
         self.assertEqual('ok', self._read('sick/c'))
         self.assertEqual('ok', self._read('sick/a'))
