@@ -142,10 +142,10 @@ def _connection(facts: dict[str, ty.Any],
                     'it is not reached without what is missing above')
     if failure is None:
         return Item(topic, PROBLEM, 'it gave no fsid', 'look at its health')
-    if failure.code == 'permission':
+    if failure.code in ('permission', 'key_rejected'):
         keyrings = [keyring['path'] for keyring in facts.get('keyrings', [])
                     if keyring['state'] == 'ok']
-        return Item(topic, PROBLEM, '%s: its key is wrong, or has no '
+        return Item(topic, PROBLEM, '%s; its key is wrong, or has no '
                     'capability on the monitors' % failure,
                     'store the output of "ceph auth get %s" in %s; its caps '
                     'must be %s' % (client, ' or '.join(keyrings) or

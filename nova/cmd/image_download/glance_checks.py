@@ -23,6 +23,15 @@ from nova.storage import rbd_transfer
 
 CONF = nova.conf.CONF
 
+# Why the locations API was not asked. The message of such an error also says
+# that users are shown none, which is looked at here by itself.
+NOT_OFFERED = {
+    'no_locations_api': 'Glance has no locations API',
+    'no_service_user': 'nova.conf has no [service_user] for the locations API',
+    'glanceclient_too_old': 'python-glanceclient is too old for the locations '
+                            'API',
+}
+
 # How many images are looked at to find one in RBD if none is named.
 NEWEST = 10
 
@@ -120,7 +129,8 @@ class Glance:
         error = self._told.error
         if error is None:
             return Item(topic, OK, 'told to services by the locations API')
-        found, remedy = str(error), error.remedy
+        found = NOT_OFFERED.get(error.code) or str(error)
+        remedy = error.remedy
         lacking = self._identity.lacking('service', 'admin')
         if error.code in ('locations_refused', 'locations_hidden'):
             found = 'the locations API refuses user %s: %s' % (

@@ -64,7 +64,8 @@ def run_as_owner(words: collections.abc.Sequence[str]) -> int | None:
         entry = pwd.getpwuid(owner.st_uid)
     except KeyError:
         gid, groups = owner.st_gid, [owner.st_gid]
-        environment.pop('HOME', None)
+        # As in a container; libraries fail for a user without any.
+        environment['HOME'] = '/'
     else:
         gid = entry.pw_gid
         groups = os.getgrouplist(entry.pw_name, gid)

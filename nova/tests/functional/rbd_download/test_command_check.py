@@ -140,7 +140,8 @@ class MisconfiguredTestCase(CheckTestCase):
             conf = self.write('ceph.conf', f.read().replace(
                 self.bed.cluster.nova.keyring, keyring))
         self.use(self.bed.cluster.nova, conf)
-        self.assertNames('cluster', 'refuses client.nova.*key is wrong',
+        self.assertNames('cluster', 'not take the key for client.nova .*key is '
+                         'wrong',
                          'output of "ceph auth get client.nova" in %s'
                          % keyring, self.image_id)
 
@@ -154,7 +155,7 @@ class MisconfiguredTestCase(CheckTestCase):
 
     def test_no_caps_on_the_monitors_either(self):
         self.use(self.bed.cluster.create_user('barer', mon='', osd=''))
-        self.assertNames('cluster', 'refuses client.barer',
+        self.assertNames('cluster', 'not take the key for client.barer',
                          "caps must be mon 'allow r' osd", self.image_id)
 
     def test_wrong_pool(self):
@@ -223,13 +224,13 @@ class MisconfiguredTestCase(CheckTestCase):
 
     def test_monitor_down(self):
         self.bed.cluster.mon.stop()
-        self.assertNames('cluster', r'no monitor answered within 2 s \(.*'
+        self.assertNames('cluster', 'no monitor .*answered within 2 s.*'
                          'connection refused', 'ceph mon dump.*firewall',
                          self.image_id)
 
     def test_monitor_frozen(self):
         self.bed.cluster.mon.pause()
-        self.assertNames('cluster', 'no monitor answered within 2 s',
+        self.assertNames('cluster', 'no monitor .*answered within 2 s',
                          'whether they run', self.image_id)
 
 

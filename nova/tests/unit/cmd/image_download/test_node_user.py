@@ -57,7 +57,7 @@ class RunAsOwnerTestCase(NodeUserTestCase):
         kwargs = self.popen.call_args[1]
         self.assertEqual((OTHER, 12, [12]), (
             kwargs['user'], kwargs['group'], kwargs['extra_groups']))
-        self.assertNotIn('HOME', kwargs['env'])
+        self.assertEqual('/', kwargs['env']['HOME'])
 
     def test_groups_and_home_of_the_owner(self):
         self.own(OTHER)
