@@ -140,8 +140,8 @@ class MisconfiguredTestCase(CheckTestCase):
             conf = self.write('ceph.conf', f.read().replace(
                 self.bed.cluster.nova.keyring, keyring))
         self.use(self.bed.cluster.nova, conf)
-        self.assertNames('cluster', 'not take the key for client.nova .*key is '
-                         'wrong',
+        self.assertNames('cluster', 'not take the key for client.nova .*key '
+                         'is wrong',
                          'output of "ceph auth get client.nova" in %s'
                          % keyring, self.image_id)
 

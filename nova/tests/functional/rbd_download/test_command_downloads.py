@@ -175,7 +175,8 @@ class PrecacheTestCase(DownloadTestCase):
         process = self.start('precache', self.image_id)
         out, err = process.communicate(timeout=120)
         self.assertEqual((2, ''), (process.returncode, out))
-        self.assertRegex(self.lines(err)[-1], 'nova.conf, as 12345|by user 12345')
+        self.assertRegex(self.lines(err)[-1],
+                         'nova.conf, as 12345|by user 12345')
 
 
 class BenchTestCase(DownloadTestCase):
