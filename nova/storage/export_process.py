@@ -62,10 +62,6 @@ REAP_TIMEOUT = 5.0
 # Longest pause between two looks whether a child has ended, in seconds.
 LONGEST_NAP = 0.05
 
-# The engine's word for what librados may not survive: it aborts the process
-# when it cannot bear what is in a configuration file.
-READING_CONF = 'reading the configuration'
-
 # Signals by which a service manager or an operator ends a process.
 ENDING_SIGNALS = frozenset([signal.SIGTERM, signal.SIGINT, signal.SIGHUP,
                             signal.SIGQUIT])
@@ -204,10 +200,11 @@ class ExportProcess:
             return TransferError(
                 'limits', 'the export process was ended by SIGXCPU, as its '
                 'limit of processor time (RLIMIT_CPU) was reached')
-        if self._phase == READING_CONF:
+        if self._phase in errors.READS_CONF:
             return TransferError(
                 'bad_conf', 'librados ended the export process with %s while '
-                'it read %s' % (name, self._conf()))
+                '%s, over something in %s' % (name, self._phase,
+                                              self._conf()))
         return TransferError(
             'unexpected', 'the export process ended with %s and no result: %s'
             % (name, self._last_words()))

@@ -21,6 +21,7 @@ from . import export
 from . import keyring as keyring_
 from .errors import describe
 from .errors import ExportError
+from .errors import READING_CONF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ SAMPLE_READ_SIZE = 4 << 20
 
 def survey(args: Arguments, job: Job) -> dict[str, object]:
     """Connect, and find out what the client may do there."""
-    job.enter(connection.READING_CONF, 'disk')
+    job.enter(READING_CONF, 'disk')
     facts = local_facts(args.id, args.conf, args.keyring)
     # Also if the connection never comes about.
     job.facts = facts

@@ -26,6 +26,17 @@ _MON_SECTION = re.compile(r'^\s*\[mon\.[^]]+\]', re.MULTILINE)
 # What separates the monitors in mon_host.
 _SEPARATORS = re.compile(r'([\s,;]+)')
 
+# What tries a file. Who is asked for does not matter.
+_TRIAL = '''
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+import rados
+try:
+    rados.Rados(rados_id='admin', conffile=sys.argv[1])
+except rados.Error:
+    pass
+'''
+
 _SECTION = re.compile(r'^\[[^][]+\]\s*([#;].*)?$')
 _OPTION = re.compile(r'^[^][=#;]+=')
 
@@ -65,6 +76,32 @@ def read(conf: str | None) -> tuple[str, str]:
                       % (refused.filename, describe(refused)))
 
 
+def check_by_trial(path: str, text: str) -> None:
+    """Check that librados can read a file without ending the process.
+
+    Some releases abort on characters that are not ASCII, depending on where
+    they stand. Only files that have some are tried, by another process.
+
+    :raises: ExportError
+    """
+    if text.isascii():
+        return
+    import signal
+    import subprocess
+    import sys
+    ended = subprocess.run(
+        [sys.executable, '-I', '-c', _TRIAL, path], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if ended.returncode >= 0:
+        return
+    number = 1 + next(n for n, line in enumerate(text.splitlines())
+                      if not line.isascii())
+    raise ExportError(
+        'bad_conf', 'librados cannot parse %s: it ends the process (%s); the '
+        'first line with a character that is not ASCII is %d'
+        % (path, signal.Signals(-ended.returncode).name, number))
+
+
 def refused(path: str, text: str, exc: Exception) -> ExportError:
     """Return the error for a file that librados does not take.
 
@@ -80,6 +117,8 @@ def _suspect(text: str) -> str:
         return '; its last line does not end with a newline'
     continued = False
     for number, line in enumerate(text.splitlines(), 1):
+        if '\ufffd' in line:
+            return '; its line %d is not UTF-8' % number
         stripped = line.strip()
         begins = not continued
         continued = line.endswith('\\')

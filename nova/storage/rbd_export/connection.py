@@ -14,9 +14,11 @@ import threading
 
 from . import ceph_conf
 from . import keyring as keyring_
+from .errors import CONNECTING
 from .errors import describe
 from .errors import ExportError
 from .errors import LIMIT_ERRNOS
+from .errors import READING_CONF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +35,9 @@ _AWAY = frozenset([errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED,
                    errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH,
                    errno.ENETDOWN, errno.ENOTCONN, errno.EPIPE])
 
-# What is announced before librados reads a configuration file.
-READING_CONF = 'reading the configuration'
+# What it says where the two sides do not agree on a way of authentication.
+_NO_COMMON_WAY = frozenset([errno.EOPNOTSUPP, errno.ENOENT, errno.EACCES,
+                            errno.EPERM])
 
 
 def load_rados() -> None:
@@ -139,6 +142,7 @@ def connect(user: str | None, conf: str | None, keyring: str | None,
     # last names the cause then.
     enter(READING_CONF, 'disk')
     path, text = ceph_conf.read(conf)
+    ceph_conf.check_by_trial(path, text)
     settings = settings_of(connect_timeout, stall_timeout, keyring,
                            read_from_replica)
     try:
@@ -156,7 +160,7 @@ def connect(user: str | None, conf: str | None, keyring: str | None,
             client.conf_set('mon_host', ceph_conf.resolved(mon_host, path))
         alone = not (mon_host or ceph_conf.has_monitor_sections(text))
         # Without an address librados asks the name server for one.
-        enter('connecting', 'names' if alone else 'monitors')
+        enter(CONNECTING, 'names' if alone else 'monitors')
         client.connect()
     except rados.Error as exc:
         raise _refused(client, exc, 'client.%s' % (user or 'admin'), path,
@@ -180,14 +184,16 @@ def _refused(client: rados.Rados, exc: Exception, name: str, path: str,
     if number == errno.ESHUTDOWN:
         return ExportError('blocklisted', 'the cluster has fenced this '
                            'client: %s' % describe(exc))
-    if number in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP,
-                  errno.EIO):
+    if number not in _AWAY and number not in LIMIT_ERRNOS:
+        # Without cephx no key is looked for.
+        wants_key = 'cephx' in (client.conf_get('auth_client_required')
+                                or 'cephx')
         found = keyring_.explain(client, name)
-        if found.code != 'key_rejected' or number in (errno.EACCES,
-                                                      errno.EPERM):
+        if wants_key and (found.code != 'key_rejected' or number in (
+                errno.EACCES, errno.EPERM)):
             return ExportError(found.code, '%s: %s' % (found, describe(exc)),
                                **found.facts)
-        if number == errno.EOPNOTSUPP:
+        if number in _NO_COMMON_WAY:
             return ExportError(
                 'bad_conf', 'the cluster and this client have no way of '
                 'authentication in common: %s' % describe(exc), 'compare '

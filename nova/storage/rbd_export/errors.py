@@ -203,6 +203,12 @@ EXIT_CODES = {code: cause.exit for code, cause in CAUSES.items()
 # Shells report a death by signal N as 128 + N.
 SIGNAL_EXIT = 128
 
+# Phases that the engine announces and in which librados takes in what
+# ceph.conf says: a crash in one of them has its cause there.
+READING_CONF = 'reading the configuration'
+CONNECTING = 'connecting'
+READS_CONF = frozenset([READING_CONF, CONNECTING])
+
 # What the kernel says of a disk that no other way of writing would spare.
 DISK_ERRNOS = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
 

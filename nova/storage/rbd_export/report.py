@@ -5,7 +5,7 @@
 With --json each is an object in a line of its own, whose "event" is one of
 
 phase       what is done from now on ("phase"), in words. After the phase
-            "reading the configuration" a death by a signal means that
+            "reading the configuration" or "connecting" a crash means that
             librados cannot bear the configuration file.
 connected   the cluster has answered: its "fsid"
 progress    twice a second, a sign of life: "bytes" of "total", "seconds",

@@ -36,7 +36,8 @@ def rate_of(lines: list[str]) -> float:
     """
     events = [json.loads(line) for line in lines]
     total = events[-1]['bytes']
-    moving = [event for event in events[:-1] if 0 < event['bytes'] < total]
+    moving = [event for event in events[:-1]
+              if 0 < event.get('bytes', 0) < total]
     if len(moving) < 2:
         raise BenchmarkError('the engine was done too soon to see its rate')
     first, last = moving[0], moving[-1]

@@ -171,19 +171,16 @@ class ProtocolTest(TransferTestCase):
     def test_ended_by_a_limit(self):
         self.assertEqual('limits', self._death('SIGXCPU'))
 
-    def test_crash(self):
-        self.assertEqual('unexpected', self._death('SIGABRT'))
-        self.assertEqual('unexpected', self._death(
-            'SIGABRT', "say('phase', phase='connecting')"))
-
     def test_crash_of_librados_over_its_configuration(self):
         for number in ('SIGABRT', 'SIGSEGV'):
             self.assertEqual('bad_conf', self._death(
                 number, "say('phase', phase='reading the configuration')"))
         # The phase is the last one.
-        self.assertEqual('unexpected', self._death(
-            'SIGABRT', "say('phase', phase='reading the configuration'); "
-            "say('phase', phase='connecting')"))
+        for phase, code in (('connecting', 'bad_conf'),
+                            ('opening the image', 'unexpected')):
+            self.assertEqual(code, self._death(
+                'SIGABRT', "say('phase', phase='reading the configuration'); "
+                "say('phase', phase='%s')" % phase))
 
     def test_crash_names_the_configuration(self):
         self._engine('''
@@ -194,7 +191,7 @@ class ProtocolTest(TransferTestCase):
             ''')
         error = self._fail(rbd_transfer.probe, rbd_transfer.Cluster(
             conf='/etc/ceph/odd.conf', connect_timeout=60))
-        self.assertIn('while it read /etc/ceph/odd.conf', str(error))
+        self.assertIn('over something in /etc/ceph/odd.conf', str(error))
         self.assertIn('ceph.conf', error.remedy)
 
     def test_crash_after_the_result(self):

@@ -5,6 +5,7 @@
 import errno
 import os
 import socket
+import subprocess
 from unittest import mock
 
 import fixtures
@@ -56,11 +57,35 @@ class FileTestCase(test.NoDBTestCase):
                 ('[global]\nfsid = x', 'newline'),
                 ('[global]\n# a\n; b\nsecret words\n', 'line 4'),
                 ('[global\nfsid = x\n', 'line 1'),
+                ('[global]\n# \ufffd\n', 'line 2 is not UTF-8'),
                 ('[a] # b\nx = \\\n  y z\n', '(EINVAL)')):
             error = ceph_conf.refused('/c', text, exc)
             self.assertEqual('bad_conf', error.code)
             self.assertIn(words, str(error))
             self.assertNotIn('secret', str(error))
+
+    def test_trial(self):
+        with mock.patch.object(subprocess, 'run') as run:
+            ceph_conf.check_by_trial('/c', '[global]\n# plain\n')
+            run.assert_not_called()
+            # What librados can say of a file, it says in this process.
+            for status in (0, 1):
+                run.return_value.returncode = status
+                ceph_conf.check_by_trial('/c', '[global]\n# \u00e9\n')
+            run.return_value.returncode = -6
+            exc = self.assertRaises(
+                errors.ExportError, ceph_conf.check_by_trial, '/c',
+                '[global]\n# \u00e9\n')
+        self.assertEqual('bad_conf', exc.code)
+        self.assertIn('SIGABRT', str(exc))
+        self.assertTrue(str(exc).endswith('2'))
+
+    def test_the_trial_is_a_program(self):
+        # Whether there is librados here or not, nothing dies.
+        compile(ceph_conf._TRIAL, 'trial', 'exec')
+        with open(self.path, 'w') as f:
+            f.write('[global]\n')
+        ceph_conf.check_by_trial(self.path, '\u00e9')
 
     def test_monitor_sections(self):
         self.assertTrue(ceph_conf.has_monitor_sections(

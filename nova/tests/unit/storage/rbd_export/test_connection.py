@@ -87,8 +87,7 @@ class ConnectionTestCase(fake_ceph.CephTestCase):
                              (errno.EOPNOTSUPP, 'no_key'),
                              (errno.EIO, 'no_key'),
                              (errno.EMFILE, 'limits'),
-                             (errno.EINVAL, 'bad_conf'),
-                             (errno.ERANGE, 'unexpected')):
+                             (errno.EISDIR, 'no_key')):
             self.client.connect.side_effect = self.error(number, 'rados')
             exc = self.assert_code(code, self.connect)
             self.assertIn(errno.errorcode[number], str(exc))
@@ -97,10 +96,20 @@ class ConnectionTestCase(fake_ceph.CephTestCase):
         rejected = errors.ExportError('key_rejected', 'x')
         for number, code in ((errno.EACCES, 'key_rejected'),
                              (errno.EOPNOTSUPP, 'bad_conf'),
+                             (errno.ENOENT, 'bad_conf'),
                              (errno.EIO, 'unexpected')):
             self.client.connect.side_effect = self.error(number, 'rados')
             with mock.patch.object(keyring, 'explain', return_value=rejected):
                 self.assert_code(code, self.connect)
+
+    def test_without_cephx(self):
+        self.conf['auth_client_required'] = 'none'
+        for number, code in ((errno.EACCES, 'bad_conf'),
+                             (errno.ETIMEDOUT, 'connect'),
+                             (errno.EINVAL, 'bad_conf'),
+                             (errno.ERANGE, 'unexpected')):
+            self.client.connect.side_effect = self.error(number, 'rados')
+            self.assert_code(code, self.connect)
 
     def test_no_monitors(self):
         self.conf['mon_host'] = ''
