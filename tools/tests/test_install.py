@@ -118,7 +118,11 @@ class VirtualEnvironmentTest(InstallCase):
             self.assertTrue(list(folder.rglob(
                 'image_download/__pycache__/cli.*.pyc')))
             way_back()
-            self.assertEqual({}, differences(before, snapshot(folder)))
+            # pip leaves the directories of the completion and the manual
+            # page, empty.
+            self.assertEqual({}, differences(before, {
+                path: entry for path, entry in snapshot(folder).items()
+                if entry[1] or path.split('/')[0] != 'share'}))
 
     def install_upstream_over_it(self):
         self.pip('install', '--no-deps', '--force-reinstall',
