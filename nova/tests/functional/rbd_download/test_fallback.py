@@ -215,7 +215,10 @@ class BindingsTestCase(FaultTestCase):
 
     def test_no_python_has_them(self):
         with mock.patch.object(sys, 'executable', self.bare), \
-                mock.patch.object(export_python, 'SYSTEM_PYTHON', '/nowhere'):
+                mock.patch.object(export_python, 'SYSTEM_PYTHON',
+                                  '/nowhere'), \
+                mock.patch.object(export_python, 'binding_paths',
+                                  return_value=()):
             self.assertFallsBack('no Python on this host has the Ceph '
                                  'bindings.*%s, /nowhere' % self.bare,
                                  'install the packages python3-rados')
