@@ -55,10 +55,13 @@ def fetch_once(staged: bool = False) -> ty.Callable:
                 # A conversion may outlive the process that wanted it, with a
                 # lock on its file.
                 discard(path + image_leftovers.CONVERTED)
+                part = path + image_leftovers.PART
+                if os.path.islink(part):
+                    # HTTP would write to the file that it leads to.
+                    discard(part)
                 if not staged:
                     fetch(context, image_href, path, *args, **kwargs)
                 else:
-                    part = path + image_leftovers.PART
                     with fileutils.remove_path_on_error(part, discard):
                         fetch(context, image_href, part, *args, **kwargs)
                         sync_file(part)

@@ -252,11 +252,9 @@ class LeftoverTestCase(ImageCacheTestCase):
         other = os.path.join(self.nova.instances_path, 'other')
         self.leave(other)
         os.symlink(other, self.path + '.part')
-        self.assertRaises(exception.CouldNotFetchImage, self.fetch,
-                          self.image_id)
-        (line,) = self.messages(logging.WARNING)
-        self.assertRegex(line, '^ERROR .*%s.part exists and is not a regular '
-                         'file.*HTTP is not tried' % self.path)
+        self.assertEqual(self.path, self.fetch(self.image_id))
+        self.assertCached()
+        self.assertFalse(os.path.islink(self.path))
         self.assertEqual(0, self.downloads(self.image_id))
         with open(other, 'rb') as f:
             self.assertEqual(b'left', f.read())
