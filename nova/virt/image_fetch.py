@@ -94,20 +94,26 @@ def sync_file(path: str) -> None:
 
 
 def _make_durable(path: str) -> None:
-    """Put a finished cache file and its name on stable storage.
+    """Put the name of a finished cache file on stable storage.
 
-    :raises: OSError if the disk lost data of the file, which is removed then
+    Its content was put there before it got the name. From then on servers may
+    use the file, without our lock, so that it is not removed whatever happens
+    here.
     """
     if not os.path.exists(path):
         # A fetch that a unit test replaced makes no file.
         return
-    sync_file(path)
+    directory = os.path.dirname(path)
     try:
-        _sync(os.path.dirname(path))
+        _sync(directory)
     except OSError as exc:
         # Some network file systems cannot do this for a directory.
         if exc.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-            raise
+            LOG.warning('Could not write the directory %(directory)s to '
+                        'stable storage: %(error)s. The image %(path)s is '
+                        'there, but may be lost if the host loses power. To '
+                        'fix this, check its file system.',
+                        {'directory': directory, 'error': exc, 'path': path})
 
 
 def _sync(path: str) -> None:

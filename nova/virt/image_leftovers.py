@@ -18,9 +18,15 @@ from oslo_concurrency import lockutils
 from oslo_log import log as logging
 from oslo_utils import fileutils
 
+import nova.conf
 from nova.virt import image_locks
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+# Seconds for which no file of an image must have changed. A writer changes its
+# file all the time, and waits no longer than its stall timeout.
+QUIET = 600
 
 # What images.fetch_to_raw adds to the name of a cache file for the download
 # and for its conversion to raw.
@@ -62,25 +68,83 @@ def discard(path: str) -> None:
 def reclaim(base_dir: str, lock_path: str) -> None:
     """Remove what fetches that were cut off left in the image cache.
 
-    A file is left over if no process holds the locks under which such files
-    are written. The lock files of images that are gone are removed as well.
-    What cannot be removed stays until the next time.
+    A file is left over if no process holds a lock under which such files are
+    written, nor one on the file itself, and if it and the other files of the
+    same image have not changed for a while. No single sign is enough: Nova
+    without this module precaches under no lock at all, and on some shared
+    file systems the locks of one host do not count for another one. The lock
+    files of images that are gone are removed as well. What cannot be removed
+    stays until the next time.
 
     :param base_dir: directory of the image cache
     :param lock_path: directory of the locks
     """
+    found: dict[str, list[str]] = {}
     for entry in _entries(base_dir):
         for pattern in NAMES:
             match = pattern.match(entry)
             if match is not None:
-                _reclaim_file(os.path.join(base_dir, entry), match.group(1),
-                              lock_path)
+                found.setdefault(match.group(1), []).append(
+                    os.path.join(base_dir, entry))
+    for name, paths in found.items():
+        if _is_quiet(base_dir, paths):
+            for path in paths:
+                _reclaim_file(path, name, lock_path)
+    in_use = {name for name, paths in found.items()
+              if any(map(os.path.lexists, paths))}
     for entry in _entries(lock_path):
         name = entry.removeprefix(image_locks.PREFIX + image_locks.FETCH)
         if (name != entry and image_locks.CACHE_NAME.match(name) and
+                name not in in_use and
                 not os.path.exists(os.path.join(base_dir, name))):
             _reclaim_lock(os.path.join(lock_path, entry), name, lock_path)
     reclaim_workspaces(os.path.dirname(os.path.abspath(base_dir)))
+
+
+def _is_quiet(base_dir: str, paths: list[str]) -> bool:
+    """Return whether no process writes to the files of one image.
+
+    Their times are compared with that of a file that is made now, since the
+    clock of the file server may be another one than that of this host.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=base_dir) as new:
+            now = os.fstat(new.fileno()).st_mtime
+        newest = max(os.lstat(path).st_mtime for path in paths)
+    except OSError as exc:
+        # It has just been finished, or the file system is full or read-only:
+        # the next time will do.
+        LOG.debug('Could not look for leftovers in %(path)s: %(reason)s',
+                  {'path': base_dir, 'reason': exc})
+        return False
+    return now - newest > _least_age()
+
+
+def _least_age() -> float:
+    return max(QUIET, 2 * CONF.glance.rbd_download_stall_timeout)
+
+
+@contextlib.contextmanager
+def _hold_file(path: str) -> ty.Iterator[None]:
+    """Hold the lock of a file itself, which the export engine holds.
+
+    What cannot be locked, as a link, or on a file system without such locks,
+    is judged by the other signs.
+
+    :raises: BlockingIOError if another process has it
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = os.open(
+                path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError as exc:
+            LOG.debug('Could not lock %(path)s: %(reason)s',
+                      {'path': path, 'reason': exc})
+        yield
 
 
 def _entries(directory: str) -> list[str]:
@@ -98,9 +162,11 @@ def _reclaim_file(path: str, name: str, lock_path: str) -> None:
             if os.path.exists(os.path.join(lock_path,
                                            image_locks.PREFIX + name)):
                 stack.enter_context(image_locks.hold_if_free(name, lock_path))
-            size = os.stat(path).st_blocks * 512
+            stack.enter_context(_hold_file(path))
+            size = os.lstat(path).st_blocks * 512
             os.unlink(path)
-    except (lockutils.AcquireLockFailedException, FileNotFoundError):
+    except (lockutils.AcquireLockFailedException, FileNotFoundError,
+            BlockingIOError):
         # It is being written, or its writer has just finished.
         return
     except Exception as exc:

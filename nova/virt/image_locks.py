@@ -30,7 +30,7 @@ PREFIX = 'nova-'
 FETCH = 'fetch-'
 
 # Cache files are named by the SHA-1 of the image id, see
-# nova.virt.imagecache.get_cache_fname.
+# nova.virt.libvirt.imagecache.get_cache_fname.
 CACHE_NAME = re.compile(r'[0-9a-f]{40}\Z')
 
 

@@ -16,6 +16,7 @@ from nova import objects
 from nova.tests.functional.rbd_download import base
 from nova.tests.functional.rbd_download import fault_matrix
 from nova.tests.testbed import daemon
+from nova.virt import image_leftovers
 from nova.virt.libvirt import imagecache
 
 MiB = base.MiB
@@ -170,10 +171,13 @@ def written(pid, directory):
 def look_after_cache(context):
     """Do what nova-compute does with its image cache from time to time.
 
-    On a node without any server; the conductor would tell so.
+    On a node without any server; the conductor would tell so. And some
+    minutes later, when only locks tell what is being written.
     """
     with mock.patch.object(objects.BlockDeviceMappingList,
-                           'bdms_by_instance_uuid', return_value={}):
+                           'bdms_by_instance_uuid', return_value={}), \
+            mock.patch.object(image_leftovers, '_least_age',
+                              return_value=-1):
         imagecache.ImageCacheManager().update(context, [])
 
 

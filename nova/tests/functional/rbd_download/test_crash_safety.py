@@ -49,6 +49,8 @@ class CrashTestCase(base.DirectDownloadTestCase):
             'to repeat it: %s=%d' % (SEED, seed)))
         self.stub_out('nova.objects.BlockDeviceMappingList.'
                       'bdms_by_instance_uuid', lambda *args: {})
+        # As if the cache were looked after some minutes later.
+        self.stub_out('nova.virt.image_leftovers._least_age', lambda: -1)
         config = self.bed.nova_config(self.nova.instances_path)
         # Whatever succeeds came over RBD then.
         config['glance']['rbd_download_fallback'] = False

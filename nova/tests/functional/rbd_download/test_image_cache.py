@@ -8,16 +8,14 @@ import os
 import signal
 import threading
 import time
-from unittest import mock
 
 from nova import exception
-from nova import objects
 from nova.tests.functional.rbd_download import base
+from nova.tests.functional.rbd_download import faults
 from nova.tests.functional.rbd_download import worker
 from nova.tests.testbed import daemon
 from nova.tests.testbed import rbd_testbed
 from nova.virt import images
-from nova.virt.libvirt import imagecache
 from nova.virt.libvirt import utils as libvirt_utils
 
 MiB = base.MiB
@@ -200,9 +198,7 @@ class LeftoverTestCase(ImageCacheTestCase):
 
     def manage_cache(self):
         """Have the image cache looked after, on a host without servers."""
-        with mock.patch.object(objects.BlockDeviceMappingList,
-                               'bdms_by_instance_uuid', return_value={}):
-            imagecache.ImageCacheManager().update(self.context, [])
+        faults.look_after_cache(self.context)
 
     def test_part_is_replaced(self):
         # It sent upstream's direct download to HTTP for good.

@@ -17,6 +17,7 @@ from nova.virt import image_leftovers
 
 NAME = image_cache_case.NAME
 OTHER = image_cache_case.OTHER
+LEAST_AGE = image_leftovers._least_age
 TEMPORARY = '.%s.part.rbd-export-0123456789abcdef.tmp'
 
 
@@ -25,14 +26,20 @@ class ReclaimTest(image_cache_case.CacheTestCase):
     LEFTOVERS = (NAME + '.part', NAME + '.converted', TEMPORARY % NAME,
                  TEMPORARY.replace('.part', '') % NAME)
 
+    def setUp(self):
+        super().setUp()
+        self.least_age = self.useFixture(fixtures.MockPatchObject(
+            image_leftovers, '_least_age', return_value=-1)).mock
+
     def _reclaim(self):
         image_leftovers.reclaim(self.base, self.locks)
 
     def _locks(self):
         return sorted(os.listdir(self.locks))
 
-    def test_leftovers_of_any_age(self):
-        for age in (0, 3600, 10 * 365 * 86400):
+    def test_leftovers_of_different_age(self):
+        self.least_age.return_value = 600
+        for age in (3600, 10 * 365 * 86400):
             for name in self.LEFTOVERS:
                 path = self._write(self.base, name)
                 os.utime(path, (time.time() - age,) * 2)
@@ -40,6 +47,66 @@ class ReclaimTest(image_cache_case.CacheTestCase):
             self.assertEqual([], os.listdir(self.base))
         # Nor is anything left of the work itself.
         self.assertEqual([], self._locks())
+
+    def test_a_file_that_has_just_changed(self):
+        # As of a host that precaches without locks, or whose locks are not
+        # seen here. While it converts, the source does not change.
+        self.least_age.return_value = 600
+        for young in self.LEFTOVERS:
+            for name in self.LEFTOVERS:
+                path = self._write(self.base, name)
+                age = 0 if name == young else 3600
+                os.utime(path, (time.time() - age,) * 2)
+            old = self._write(self.base, OTHER + '.part')
+            os.utime(old, (time.time() - 3600,) * 2)
+            self._reclaim()
+            self.assertEqual(sorted(self.LEFTOVERS),
+                             sorted(os.listdir(self.base)))
+        # Its lock file is needed then.
+        self._write(self.locks, 'nova-fetch-' + NAME)
+        self._reclaim()
+        self.assertEqual(['nova-fetch-' + NAME], self._locks())
+
+    def test_clock_of_the_file_server(self):
+        # It is an hour behind, or ahead: only its own times count.
+        self.least_age.return_value = 600
+        for skew in (-3600, 3600):
+            path = self._write(self.base, NAME + '.part')
+            os.utime(path, (time.time() + skew,) * 2)
+            fstat = os.fstat
+
+            def skewed(descriptor, skew=skew):
+                found = list(fstat(descriptor))
+                found[8] += skew
+                return os.stat_result(found)
+
+            with mock.patch.object(image_leftovers.os, 'fstat', skewed):
+                self.assertFalse(image_leftovers._is_quiet(self.base, [path]))
+
+    def test_stall_timeout_is_long(self):
+        with mock.patch.object(image_leftovers, '_least_age',
+                               LEAST_AGE):
+            self.flags(rbd_download_stall_timeout=3000, group='glance')
+            self.assertEqual(6000, image_leftovers._least_age())
+            self.flags(rbd_download_stall_timeout=60, group='glance')
+            self.assertEqual(600, image_leftovers._least_age())
+
+    def test_locked_file(self):
+        # As the export engine locks its own, whatever became of other locks.
+        path = self._write(self.base, TEMPORARY % NAME)
+        with open(path) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._reclaim()
+            self.assertTrue(os.path.exists(path))
+        self._reclaim()
+        self.assertFalse(os.path.exists(path))
+
+    def test_link(self):
+        other = self._write(self.instances, 'other')
+        os.symlink(other, os.path.join(self.base, NAME + '.part'))
+        self._reclaim()
+        self.assertEqual([], os.listdir(self.base))
+        self.assertEqual('data', self._read(other))
 
     def test_everything_else_stays(self):
         names = [NAME, NAME + '_20', NAME + '_sm', '.' + NAME,
